@@ -1,0 +1,266 @@
+//! The expiry date: typed, pasted or filled in every common form; valid to the end of its month.
+
+/// A calendar month: year 2000-2099, month 1-12.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Month {
+    year: u16,
+    month: u8,
+}
+
+impl Month {
+    /// A month; none when `month` is not 1-12.
+    #[must_use]
+    pub fn new(year: u16, month: u8) -> Option<Self> {
+        (1..=12).contains(&month).then_some(Self { year, month })
+    }
+
+    /// The month that holds this Unix time, in the zone furthest behind (UTC-12): a card is good until its month
+    /// has ended everywhere.
+    #[must_use]
+    pub fn of_unix(seconds: i64) -> Self {
+        let days = (seconds - 12 * 3600).div_euclid(86_400);
+        let (year, month) = civil_month(days);
+        Self { year, month }
+    }
+
+    /// The four-digit year.
+    #[must_use]
+    pub fn year(self) -> u16 {
+        self.year
+    }
+
+    /// The month, 1-12.
+    #[must_use]
+    pub fn month(self) -> u8 {
+        self.month
+    }
+}
+
+/// A card's expiry month.
+pub type Expiry = Month;
+
+/// Why a typed expiry is not one. Unit variants: an error never carries what was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    /// Nothing typed.
+    Empty,
+    /// Not finished.
+    Incomplete,
+    /// No such month.
+    Month,
+    /// Over.
+    Past,
+    /// More than fifty years ahead: a typing error.
+    Far,
+}
+
+/// Cards are issued for some years at most; more than this ahead is a typing error.
+const MAX_YEARS: u16 = 50;
+
+/// Reads `12/28`, `12 / 2028`, `1228`, `12-28`, `2028-12` (ISO 8601), `122028`, in any digits.
+///
+/// # Errors
+/// What is wrong, without the input.
+pub fn parse(text: &str, today: Month) -> Result<Expiry, Error> {
+    let (first, second) = split(text)?;
+    let (month, year) = if first.len() == 4 {
+        (second, first)
+    } else {
+        (first, second)
+    };
+    let month = number(&month) as u8;
+    let year = match year.len() {
+        2 => 2000 + number(&year),
+        4 => number(&year),
+        _ => return Err(Error::Incomplete),
+    };
+    within(Month::new(year, month).ok_or(Error::Month)?, today)
+}
+
+/// Whether a card with this expiry is good today.
+///
+/// # Errors
+/// [`Error::Past`] or [`Error::Far`].
+pub fn within(expiry: Expiry, today: Month) -> Result<Expiry, Error> {
+    match expiry {
+        e if e < today => Err(Error::Past),
+        e if e.year > today.year + MAX_YEARS => Err(Error::Far),
+        e => Ok(e),
+    }
+}
+
+/// What the field shows while it is being typed: `MM / YY`. A first digit above 1 is a month by itself.
+/// A four-digit year or ISO order is folded once it is whole.
+#[must_use]
+pub fn format(text: &str) -> String {
+    if let Some((year, month)) = iso(text) {
+        return join(&month, year.get(2..).unwrap_or(""));
+    }
+    let separated = text.chars().any(|c| matches!(c, '/' | '-' | '.'));
+    let mut digits = crate::number::digits_of(text, 6);
+    let alone = digits.len() == 1 && (separated || digits.as_str() > "1");
+    if alone
+        || (digits.len() > 1 && digits.as_str() > "13" && digits.len() < 6 && !is_month(&digits))
+    {
+        digits.insert(0, '0');
+    }
+    if digits.len() == 6 && digits.get(2..4) == Some("20") {
+        digits.replace_range(2..4, "");
+    }
+    match digits.len() {
+        0 => digits,
+        1 => digits,
+        _ => join(
+            digits.get(..2).unwrap_or(""),
+            digits
+                .get(2..)
+                .map_or("", |rest| &rest[..rest.len().min(2)]),
+        ),
+    }
+}
+
+fn is_month(digits: &str) -> bool {
+    digits.get(..2).is_some_and(|m| ("01"..="12").contains(&m))
+}
+
+fn join(month: &str, year: &str) -> String {
+    let mut out = String::with_capacity(7);
+    out.push_str(month);
+    out.push_str(" / ");
+    out.push_str(year);
+    out
+}
+
+fn iso(text: &str) -> Option<(String, String)> {
+    let mut parts = text.trim().split('-');
+    let year = crate::number::digits_of(parts.next()?, 5);
+    let month = crate::number::digits_of(parts.next()?, 3);
+    (year.len() == 4 && month.len() == 2).then_some((year, month))
+}
+
+fn split(text: &str) -> Result<(String, String), Error> {
+    let mut groups = text
+        .split(|c: char| crate::number::ascii_digit(c).is_none())
+        .filter(|group| !group.is_empty())
+        .map(|group| crate::number::digits_of(group, 8));
+    match (groups.next(), groups.next()) {
+        (None, _) => Err(Error::Empty),
+        (Some(first), Some(second)) => Ok((first, second)),
+        (Some(all), None) => match all.len() {
+            4 | 6 => Ok((all[..2].to_owned(), all[2..].to_owned())),
+            _ => Err(Error::Incomplete),
+        },
+    }
+}
+
+fn number(digits: &str) -> u16 {
+    digits.bytes().fold(0, |n: u16, b| {
+        n.wrapping_mul(10).wrapping_add(u16::from(b - b'0'))
+    })
+}
+
+// Days since 1970-01-01 to year and month (H. Hinnant, chrono-compatible date algorithms, "civil_from_days").
+fn civil_month(days: i64) -> (u16, u8) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year as u16, month as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn month(year: u16, month: u8) -> Month {
+        Month::new(year, month).expect("a month")
+    }
+
+    #[test]
+    fn every_common_form_is_read() {
+        let today = month(2026, 11);
+        for text in [
+            "12/28",
+            "12 / 28",
+            "1228",
+            "12-28",
+            "12 28",
+            "12/2028",
+            "122028",
+            "2028-12",
+            "١٢/٢٨",
+        ] {
+            assert_eq!(parse(text, today), Ok(month(2028, 12)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let today = month(2026, 11);
+        for (text, error) in [
+            ("", Error::Empty),
+            ("1", Error::Incomplete),
+            ("12/", Error::Incomplete),
+            ("12/2", Error::Incomplete),
+            ("13/28", Error::Month),
+            ("00/28", Error::Month),
+            ("10/26", Error::Past),
+            ("11/25", Error::Past),
+            ("12/99", Error::Far),
+        ] {
+            assert_eq!(parse(text, today), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_card_is_good_until_its_month_has_ended() {
+        assert_eq!(parse("11/26", month(2026, 11)), Ok(month(2026, 11)));
+        assert_eq!(parse("11/26", month(2026, 12)), Err(Error::Past));
+        // 2026-12-01 00:00 UTC is still November at UTC-12.
+        assert_eq!(Month::of_unix(1_796_083_200), month(2026, 11));
+        assert_eq!(Month::of_unix(1_796_083_200 + 12 * 3600), month(2026, 12));
+    }
+
+    #[test]
+    fn the_field_formats_while_typing() {
+        for (typed, shown) in [
+            ("", ""),
+            ("1", "1"),
+            ("2", "02 / "),
+            ("1/", "01 / "),
+            ("12", "12 / "),
+            ("122", "12 / 2"),
+            ("1228", "12 / 28"),
+            ("12 / 28", "12 / 28"),
+            ("122028", "12 / 28"),
+            ("2028-12", "12 / 28"),
+            ("12/2028", "12 / 28"),
+        ] {
+            assert_eq!(format(typed), shown, "{typed:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in ".{0,24}") {
+            let _ = parse(&text, month(2026, 11));
+            let _ = format(&text);
+        }
+
+        #[test]
+        fn a_formatted_date_reads_as_itself(y in 26u16..70, m in 1u8..13) {
+            let shown = format(&std::format!("{m:02}{y:02}"));
+            prop_assert_eq!(parse(&shown, month(2026, 1)), Ok(month(2000 + y, m)));
+        }
+    }
+}

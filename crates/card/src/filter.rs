@@ -1,0 +1,103 @@
+//! The PAN filter: finds what looks like a card number where none may stand (paths, ids, headers, metadata).
+//!
+//! A hit is a whole digit run (single spaces or dashes inside allowed) of a known brand's range and length that
+//! passes Luhn. That is narrow enough to leave order numbers and timestamps alone: nine in ten fail Luhn, and
+//! most of the rest have no brand.
+
+use crate::{Brand, luhn};
+
+/// Whether `text` holds a whole digit run that could be a card number.
+#[must_use]
+pub fn holds_card_number(text: &str) -> bool {
+    spans(text).next().is_some()
+}
+
+/// `text` with the middle of every PAN-shaped run replaced by `*`; the separators stay.
+#[must_use]
+pub fn mask(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for (start, end) in spans(text) {
+        let places: Vec<usize> = (start..end)
+            .filter(|i| bytes[*i].is_ascii_digit())
+            .collect();
+        for place in &places[..places.len() - 4] {
+            bytes[*place] = b'*';
+        }
+    }
+    // Only ASCII digits were replaced by ASCII, so this is still UTF-8.
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+fn spans(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < bytes.len() {
+            if !bytes[at].is_ascii_digit() {
+                at += 1;
+                continue;
+            }
+            let start = at;
+            let mut digits = String::new();
+            while at < bytes.len() {
+                let b = bytes[at];
+                let joins =
+                    matches!(b, b' ' | b'-') && bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
+                if b.is_ascii_digit() {
+                    digits.push(b as char);
+                } else if !joins {
+                    break;
+                }
+                at += 1;
+            }
+            if looks_like_card_number(&digits) {
+                return Some((start, at));
+            }
+        }
+        None
+    })
+}
+
+fn looks_like_card_number(digits: &str) -> bool {
+    let brand = Brand::of(digits);
+    brand != Brand::Unknown
+        && brand.facts().lengths.contains(&digits.len())
+        && luhn::is_valid(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_numbers_and_leaves_the_rest() {
+        for hit in [
+            "4242424242424242",
+            "a4242 4242 4242 4242b",
+            "x=4242-4242-4242-4242;",
+            "/v1/378282246310005",
+        ] {
+            assert!(holds_card_number(hit), "{hit}");
+        }
+        for miss in [
+            "",
+            "4242424242424241",
+            "42424242424242420",
+            "order_1796083200",
+            "+49 170 1234567",
+            "2026-11-21",
+        ] {
+            assert!(!holds_card_number(miss), "{miss}");
+        }
+    }
+
+    #[test]
+    fn masks_all_but_the_last_four() {
+        assert_eq!(
+            mask("card 4242 4242 4242 4242."),
+            "card **** **** **** 4242."
+        );
+        assert_eq!(mask("ü378282246310005"), "ü***********0005");
+        assert_eq!(mask("nothing 123"), "nothing 123");
+    }
+}

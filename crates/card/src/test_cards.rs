@@ -1,0 +1,69 @@
+//! The documented test ranges: what test mode takes and live mode refuses.
+
+use crate::luhn;
+
+/// Prefixes of the published test numbers (the ones people know from Stripe's documentation) and of the ranges
+/// that tests may draw from: `424242`, `400000`, `555555`, `378282`.
+const RANGES: [&str; 4] = ["424242", "400000", "555555", "378282"];
+
+/// Published test numbers outside [`RANGES`].
+const NUMBERS: [&str; 15] = [
+    "4000056655665556",
+    "4012888888881881",
+    "4100000000000019",
+    "2223003122003222",
+    "5200828282828210",
+    "5105105105105100",
+    "371449635398431",
+    "6011111111111117",
+    "6011000990139424",
+    "3056930009020004",
+    "30569309025904",
+    "36227206271667",
+    "3566002020360505",
+    "6200000000000005",
+    "6304000000000000",
+];
+
+/// Whether test mode takes this number: a published one, or any number of a test range that passes Luhn.
+#[must_use]
+pub fn is_test_number(digits: &str) -> bool {
+    NUMBERS.contains(&digits)
+        || (luhn::is_valid(digits) && RANGES.iter().any(|range| digits.starts_with(range)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_numbers() {
+        for n in [
+            "4242424242424242",
+            "4000000000000002",
+            "4000002500003155",
+            "5555555555554444",
+            "378282246310005",
+        ] {
+            assert!(is_test_number(n), "{n}");
+        }
+        for n in [
+            "4242424242424241",
+            "4111111111111111",
+            "",
+            "5454545454545454",
+        ] {
+            assert!(!is_test_number(n), "{n}");
+        }
+    }
+
+    #[test]
+    fn published_numbers_are_real_card_numbers() {
+        for n in NUMBERS {
+            assert!(
+                crate::number::state(n) == crate::number::State::Valid,
+                "{n}"
+            );
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The secret types: [`Pan`], [`Cvv`], [`HolderName`] and [`CardData`] that holds them.
+//!
+//! A card number cannot leak by type. These types have private bytes, are zeroised on drop, and have **no** Debug,
+//! Display, Clone, Deref, AsRef, Serialize or PartialEq. The one way out is `expose`, which clippy refuses
+//! (`disallowed-methods`) unless the call site argues its case with `#[expect(.., reason = "..")]`.
+//! The one way in is `parse`, so a value that exists is valid. Errors are unit variants: they cannot carry input.
+//!
+//! ```compile_fail,E0277
+//! #[derive(Debug)]
+//! struct Request { number: pan::Pan }
+//! ```
+//! ```compile_fail,E0599
+//! fn copy(cvv: pan::Cvv) { drop(cvv.clone()); }
+//! ```
+//! ```compile_fail
+//! fn forge() -> pan::Pan { pan::Pan([0; 19]) }
+//! ```
+//! The same functions with an allowed body compile, so the three above fail for their own reason:
+//! ```
+//! struct Request { number: pan::Pan }
+//! fn take(cvv: pan::Cvv) { drop(cvv); }
+//! fn parse() -> Result<pan::Pan, pan::Error> { pan::Pan::parse("4242424242424242") }
+//! ```
+
+use card::{Brand, Expiry, cvc, number};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// A primary account number: 12-19 digits, a length of its brand, Luhn right.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Pan(Digits<19>);
+
+/// A card verification value: 3 or 4 digits. PCI DSS 3.3.1: never kept after authorisation.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Cvv(Digits<4>);
+
+/// The card holder's name, as typed: 1-100 characters, no control characters, not a card number.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct HolderName(String);
+
+/// A whole card as a buyer gives it.
+pub struct CardData {
+    /// The number.
+    pub number: Pan,
+    /// Expiry month.
+    pub expiry: Expiry,
+    /// The CVV, when it was asked for.
+    pub cvc: Option<Cvv>,
+    /// The holder's name, when it was asked for.
+    pub name: Option<HolderName>,
+}
+
+/// Why something is not card data. Unit variants: an error never carries the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    /// Not a card number: length, brand or check digit.
+    Number,
+    /// Not a CVV for this card.
+    Cvc,
+    /// Not a holder name.
+    Name,
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Number => "not a valid card number",
+            Self::Cvc => "not a valid CVV for this card",
+            Self::Name => "not a valid card holder name",
+        })
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Pan {
+    /// Parses digits, and nothing but digits: the caller strips what people type between them.
+    ///
+    /// # Errors
+    /// [`Error::Number`].
+    pub fn parse(digits: &str) -> Result<Self, Error> {
+        match number::state(digits) {
+            number::State::Valid => Digits::new(digits).map(Self).ok_or(Error::Number),
+            _ => Err(Error::Number),
+        }
+    }
+
+    /// The digits. Each use is argued at its site.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The brand.
+    #[must_use]
+    pub fn brand(&self) -> Brand {
+        Brand::of(self.0.as_str())
+    }
+
+    /// The last four digits (PCI DSS 3.4.1 allows them to be shown).
+    #[must_use]
+    pub fn last4(&self) -> &str {
+        number::last4(self.0.as_str())
+    }
+
+    /// The first six digits, or eight of a number of 16 and more (PCI DSS 3.4.1, scheme truncation rules).
+    #[must_use]
+    pub fn bin(&self) -> &str {
+        let digits = self.0.as_str();
+        &digits[..if digits.len() >= 16 { 8 } else { 6 }]
+    }
+
+    /// Whether this is one of the documented test numbers.
+    #[must_use]
+    pub fn is_test_number(&self) -> bool {
+        card::test_cards::is_test_number(self.0.as_str())
+    }
+}
+
+impl Cvv {
+    /// Parses the CVV of a card of `brand`.
+    ///
+    /// # Errors
+    /// [`Error::Cvc`].
+    pub fn parse(digits: &str, brand: Brand) -> Result<Self, Error> {
+        match cvc::state(digits, brand) {
+            cvc::State::Valid => Digits::new(digits).map(Self).ok_or(Error::Cvc),
+            _ => Err(Error::Cvc),
+        }
+    }
+
+    /// The digits. Each use is argued at its site.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl HolderName {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// [`Error::Name`] when empty, over 100 characters, with control characters, or holding a card number: people
+    /// do type it into the wrong field.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let text = text.trim();
+        let fits = (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        if fits && !card::filter::holds_card_number(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::Name)
+        }
+    }
+
+    /// The name. Each use is argued at its site.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Up to `N` ASCII digits, inline so that no reallocation leaves a copy behind.
+#[derive(Zeroize, ZeroizeOnDrop)]
+struct Digits<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Digits<N> {
+    fn new(digits: &str) -> Option<Self> {
+        let mut bytes = [0; N];
+        bytes
+            .get_mut(..digits.len())?
+            .copy_from_slice(digits.as_bytes());
+        Some(Self {
+            bytes,
+            len: digits.len(),
+        })
+    }
+
+    fn as_str(&self) -> &str {
+        // Only `new` writes, from a &str whose callers proved it to be ASCII digits.
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(
+        clippy::disallowed_methods,
+        clippy::unwrap_used,
+        reason = "the tests look inside the types they test"
+    )]
+    use super::*;
+    use static_assertions::assert_not_impl_any;
+
+    assert_not_impl_any!(Pan: std::fmt::Debug, std::fmt::Display, Clone, Copy, PartialEq, std::ops::Deref, AsRef<str>, AsRef<[u8]>, ToString);
+    assert_not_impl_any!(Cvv: std::fmt::Debug, std::fmt::Display, Clone, Copy, PartialEq, std::ops::Deref, AsRef<str>, AsRef<[u8]>, ToString);
+    assert_not_impl_any!(HolderName: std::fmt::Debug, std::fmt::Display, Clone, Copy, PartialEq, std::ops::Deref, AsRef<str>, ToString);
+    assert_not_impl_any!(CardData: std::fmt::Debug, Clone);
+
+    #[test]
+    fn a_valid_number_parses() {
+        let pan = Pan::parse("4242424242424242").unwrap();
+        assert_eq!(
+            (pan.expose(), pan.last4(), pan.bin()),
+            ("4242424242424242", "4242", "42424242")
+        );
+        assert_eq!(pan.brand(), Brand::Visa);
+        assert_eq!(Pan::parse("378282246310005").unwrap().bin(), "378282");
+    }
+
+    #[test]
+    fn nothing_else_parses() {
+        for text in [
+            "",
+            "4242",
+            "4242424242424241",
+            "4242 4242 4242 4242",
+            "42424242424242424242",
+            "４２４２４２４２",
+        ] {
+            assert_eq!(Pan::parse(text).err(), Some(Error::Number), "{text}");
+        }
+        assert!(Cvv::parse("123", Brand::Amex).is_err());
+        assert!(Cvv::parse("12345", Brand::Unknown).is_err());
+        assert!(Cvv::parse("1234", Brand::Amex).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_not_a_number() {
+        assert!(HolderName::parse("4242 4242 4242 4242").is_err());
+        assert!(HolderName::parse("Ada\nLovelace").is_err());
+        assert!(HolderName::parse(" ").is_err());
+        assert_eq!(
+            HolderName::parse(" Ada Lovelace ").unwrap().expose(),
+            "Ada Lovelace"
+        );
+    }
+
+    #[test]
+    fn a_dropped_number_is_wiped() {
+        let mut pan = Pan::parse("4242424242424242").unwrap();
+        pan.zeroize();
+        assert_eq!(pan.expose(), "");
+    }
+}

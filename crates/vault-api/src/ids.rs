@@ -1,0 +1,202 @@
+//! Ids. What authorises by being known ([`Token`], [`Grant`]) has a public half, by which a row is found, and a
+//! 256-bit secret half, of which the vault keeps only a hash.
+//!
+//! Wire form: `tok_` or `grant_`, 16 base62 characters (public), 43 base62 characters (secret, 256 bit).
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const PUBLIC: usize = 16;
+const SECRET: usize = 43;
+
+/// `n` random base62 characters, each uniform (5.95 bit).
+///
+/// # Panics
+/// If the operating system has no randomness to give: nothing safe can follow.
+#[must_use]
+pub fn random_base62(n: usize) -> String {
+    let mut out = String::with_capacity(n);
+    let mut pool = [0u8; 64];
+    while out.len() < n {
+        #[expect(clippy::expect_used, reason = "without randomness no id may be made")]
+        getrandom::fill(&mut pool).expect("the operating system gives randomness");
+        // 248 = 4 * 62: larger bytes would favour some characters.
+        let fair = pool
+            .iter()
+            .filter(|b| **b < 248)
+            .map(|b| char::from(BASE62[usize::from(b % 62)]));
+        out.extend(fair.take(n - out.len()));
+    }
+    pool.zeroize();
+    out
+}
+
+/// A new id without a secret: `prefix_` and 24 base62 characters (143 bit).
+#[must_use]
+pub fn new_id(prefix: &str) -> String {
+    format!("{prefix}_{}", random_base62(24))
+}
+
+/// Base62 of 32 bytes, 43 characters, most significant first.
+#[must_use]
+pub fn base62_of_32(bytes: &[u8; 32]) -> String {
+    let mut number = *bytes;
+    let mut out = [b'0'; SECRET];
+    for place in out.iter_mut().rev() {
+        let mut rest = 0u32;
+        for byte in &mut number {
+            let value = rest * 256 + u32::from(*byte);
+            *byte = (value / 62) as u8;
+            rest = value % 62;
+        }
+        *place = BASE62[rest as usize];
+    }
+    number.zeroize();
+    out.iter().map(|b| char::from(*b)).collect()
+}
+
+/// An id of the wrong form. It does not repeat the input, which may be somebody's secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an id of this kind")
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+macro_rules! bearer_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            /// What the wire form begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new one from the operating system's randomness.
+            #[must_use]
+            pub fn random() -> Self {
+                Self(format!("{}{}", $prefix, random_base62(PUBLIC + SECRET)))
+            }
+
+            /// One whose secret half is derived, so that the same inputs give the same id.
+            #[must_use]
+            pub fn derived(public: &str, secret: &[u8; 32]) -> Self {
+                Self(format!("{}{public:0>16}{}", $prefix, base62_of_32(secret)))
+            }
+
+            /// Parses the wire form.
+            ///
+            /// # Errors
+            /// [`Malformed`], without the input.
+            pub fn parse(text: &str) -> Result<Self, Malformed> {
+                let rest = text.strip_prefix($prefix).ok_or(Malformed)?;
+                let whole = rest.len() == PUBLIC + SECRET && rest.bytes().all(|b| b.is_ascii_alphanumeric());
+                if whole { Ok(Self(text.to_owned())) } else { Err(Malformed) }
+            }
+
+            /// The public half with the prefix: safe to log, names a row, opens nothing.
+            #[must_use]
+            pub fn public(&self) -> &str {
+                &self.0[..$prefix.len() + PUBLIC]
+            }
+
+            /// The whole wire form: whoever knows it may use it.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+
+            /// The secret half.
+            #[must_use]
+            pub fn secret(&self) -> &str {
+                &self.0[$prefix.len() + PUBLIC..]
+            }
+
+            /// SHA-256 of the secret half: what a store may keep. (256 bits of entropy need no salt.)
+            #[must_use]
+            pub fn secret_hash(&self) -> [u8; 32] {
+                Sha256::digest(self.secret().as_bytes()).into()
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                self.0.zeroize();
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}..", self.public())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                Self::parse(&text).map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+bearer_id!(
+    /// A single-use token for a card: `tok_..`.
+    Token,
+    "tok_"
+);
+bearer_id!(
+    /// What an exchanged token gives: the right to send the card to an acquirer a few times: `grant_..`.
+    Grant,
+    "grant_"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_round_trip_and_hide_their_secret() {
+        let token = Token::random();
+        let text = token.expose().to_owned();
+        assert_eq!(text.len(), 4 + 16 + 43);
+        assert_eq!(Token::parse(&text), Ok(token.clone()));
+        let shown = format!("{token:?}");
+        assert!(!shown.contains(token.secret()) && shown.contains(token.public()));
+        assert!(Grant::parse(&text).is_err());
+    }
+
+    #[test]
+    fn malformed_ids_are_refused_without_repeating_them() {
+        for text in ["", "tok_", "tok_visa", "tok_4242424242424242", "card_x"] {
+            assert_eq!(Token::parse(text), Err(Malformed));
+        }
+        let error =
+            serde_json::from_str::<Token>("\"tok_4242424242424242\"").expect_err("malformed");
+        assert!(!error.to_string().contains("4242"));
+    }
+
+    #[test]
+    fn derived_ids_are_stable_and_well_formed() {
+        let grant = Grant::derived("abc", &[7; 32]);
+        assert_eq!(grant, Grant::derived("abc", &[7; 32]));
+        assert_eq!(Grant::parse(grant.expose()), Ok(grant.clone()));
+        assert_ne!(grant, Grant::derived("abc", &[8; 32]));
+        assert_eq!(base62_of_32(&[0; 32]), "0".repeat(43));
+    }
+}

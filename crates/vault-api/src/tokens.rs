@@ -1,0 +1,214 @@
+//! Field sessions, tokens, exchange and stored cards on the wire.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Grant, Token};
+
+/// HPKE `info` of a sealed card (RFC 9180 §5.1). The AAD is [`sealing_aad`].
+pub const SEALING_INFO: &str = "cardseal/tokenise/1";
+
+/// The version that leads the AAD.
+pub const SEALING_VERSION: &str = "1";
+
+/// The AAD of a sealed card: version, key id, mode, publishable key and session id, joined by `|`, which none of
+/// them contains.
+#[must_use]
+pub fn sealing_aad(kid: &str, mode: &str, publishable_key: &str, jti: &str) -> String {
+    [SEALING_VERSION, kid, mode, publishable_key, jti].join("|")
+}
+
+/// `POST /v1/field-sessions`, from the frame.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldSessionRequest {
+    /// The publishable key that the frame was loaded for.
+    pub key: String,
+}
+
+/// What the frame needs to tokenise.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FieldSession {
+    /// The session: a JWT, EdDSA.
+    pub session: String,
+    /// Its `jti`, part of the sealing AAD.
+    pub jti: String,
+    /// Unix seconds.
+    pub expires_at: i64,
+    /// `test` or `live`, part of the sealing AAD.
+    pub mode: String,
+    /// Keys to seal to, one per suite.
+    pub sealing: Vec<SealingKey>,
+}
+
+/// A public key to seal cards to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SealingKey {
+    /// Names key and suite.
+    pub kid: String,
+    /// `x25519` or `p256`: DHKEM(X25519 | P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
+    pub kem: String,
+    /// The serialised public key (RFC 9180 §7.1.1), base64url without padding.
+    pub public_key: String,
+}
+
+/// `POST /v1/tokens` on the public listener.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokeniseSealed {
+    /// The sealed card.
+    pub sealed: Sealed,
+}
+
+/// A card sealed by HPKE; every part base64url without padding.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sealed {
+    /// The key it was sealed to.
+    pub kid: String,
+    /// The encapsulated key.
+    pub enc: String,
+    /// Ciphertext and tag.
+    pub ct: String,
+}
+
+/// A new token and what may be shown of its card.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenCreated {
+    /// The token.
+    pub id: Token,
+    /// `token`.
+    pub object: String,
+    /// What may be shown.
+    pub card: CardSummary,
+    /// Test or live.
+    pub livemode: bool,
+    /// Unix seconds.
+    pub expires_at: i64,
+}
+
+/// What may be shown of a card (PCI DSS 3.4.1; never the BIN beside a fingerprint).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardSummary {
+    /// The brand's wire name.
+    pub brand: String,
+    /// The last four digits.
+    pub last4: String,
+    /// 1-12.
+    pub exp_month: u8,
+    /// Four digits.
+    pub exp_year: u16,
+}
+
+/// `POST /v1/tokens/lookup` and `/revoke`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRef {
+    /// The token.
+    pub token: Token,
+}
+
+/// A token's state and what may be shown of its card.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenState {
+    /// The public half of the token's id.
+    pub id: String,
+    /// `active`, `exchanged`, `expired` or `revoked`.
+    pub status: String,
+    /// What may be shown.
+    pub card: CardSummary,
+    /// Unix seconds.
+    pub expires_at: i64,
+}
+
+/// What an exchange is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// A grant, and a stored card if `store` asks for one.
+    Payment,
+    /// A stored card alone.
+    Storage,
+}
+
+/// When a stored card comes into being.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Store {
+    /// With the exchange.
+    Now,
+    /// With the first approved authorisation.
+    OnSuccess,
+}
+
+/// `POST /v1/exchange`, `Idempotency-Key` required.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// A token `tok_..` or a stored card `card_..`.
+    pub source: String,
+    /// What for.
+    #[serde(rename = "for")]
+    pub purpose: Purpose,
+    /// The payment this is for; a token bound to an intent is refused for any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// Ceiling of the grant, smallest currency unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<i64>,
+    /// ISO 4217, lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// A token that holds a fresh CVV for a stored card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cvc_token: Option<Token>,
+    /// Whether and when to keep the card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<Store>,
+}
+
+/// What an exchange gave.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Exchanged {
+    /// The right to send the card, for a payment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantInfo>,
+    /// The stored card, when one came into being (or will, on success).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_card: Option<StoredCard>,
+    /// What may be shown.
+    pub card: CardSummary,
+}
+
+/// A grant and its limits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GrantInfo {
+    /// The grant: whoever knows it may use it, within its limits.
+    pub id: Grant,
+    /// Ceiling, smallest currency unit.
+    pub amount: i64,
+    /// ISO 4217, lower case.
+    pub currency: String,
+    /// Unix seconds.
+    pub expires_at: i64,
+    /// Sends of kind `authorise` left.
+    pub authorisations_left: i64,
+    /// Sends of kind `authenticate` left.
+    pub authentications_left: i64,
+    /// Whether a CVV is there for the first authorisation.
+    pub cvc: bool,
+}
+
+/// A stored card: no secret in its id, no CVV by type.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredCard {
+    /// `card_..`.
+    pub id: String,
+    /// `stored_card`.
+    pub object: String,
+    /// `active`, or `pending` until the first approved authorisation.
+    pub status: String,
+    /// What may be shown.
+    pub card: CardSummary,
+    /// Unix seconds.
+    pub created: i64,
+}
