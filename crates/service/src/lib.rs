@@ -1,1 +1,13 @@
-//! Placeholder.
+//! What every program does the same way: tell the time, listen, stop, log, call other programs, answer health.
+//!
+//! No domain types. Read in this order: [`clock`], [`listen`], [`headers`], [`health`], [`client`], [`log`].
+
+pub mod client;
+pub mod clock;
+pub mod headers;
+pub mod health;
+pub mod listen;
+pub mod log;
+
+pub use client::Client;
+pub use clock::Clock;

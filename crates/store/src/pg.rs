@@ -1,0 +1,111 @@
+//! PostgreSQL: a few threads, a connection each; the server groups commits itself.
+
+use std::thread;
+use std::time::Duration;
+
+use postgres::{Client, NoTls};
+
+use crate::job::{Inbox, Job, Outcome, Queue, queue};
+use crate::tx::Prepared;
+use crate::{Error, Migration, Tx, migrate};
+
+const WRITERS: usize = 12;
+const READERS: usize = 4;
+
+/// How often a deadlocked transaction is run again.
+const RETRIES: usize = 5;
+
+/// Two processes that start at once migrate one after the other.
+const MIGRATION_LOCK: &str = "select pg_advisory_xact_lock(74084513530188)";
+
+pub(crate) fn open(url: &str, migrations: &[Migration]) -> Result<(Queue, Queue), Error> {
+    let mut client = Client::connect(url, NoTls)?;
+    let mut prepared = Prepared::new();
+    client.batch_execute("begin")?;
+    client.batch_execute(MIGRATION_LOCK)?;
+    migrate::up(&mut Tx::postgres(&mut client, &mut prepared), migrations)?;
+    client.batch_execute("commit")?;
+    drop(client);
+    Ok((threads(url, WRITERS, write)?, threads(url, READERS, read)?))
+}
+
+fn threads(
+    url: &str,
+    count: usize,
+    serve: fn(&mut Session, &mut Job) -> Result<(), Error>,
+) -> Result<Queue, Error> {
+    let (sender, inbox) = queue();
+    for _ in 0..count {
+        let (url, inbox) = (url.to_owned(), inbox.clone());
+        thread::Builder::new()
+            .name("store-postgres".into())
+            .spawn(move || session_loop(&url, &inbox, serve))
+            .map_err(Error::Directory)?;
+    }
+    Ok(sender)
+}
+
+/// A connection and its prepared statements.
+struct Session {
+    client: Client,
+    prepared: Prepared,
+}
+
+fn session_loop(url: &str, inbox: &Inbox, serve: fn(&mut Session, &mut Job) -> Result<(), Error>) {
+    let mut session: Option<Session> = None;
+    while let Some(jobs) = inbox.take(1) {
+        for mut job in jobs {
+            let answer = match connected(&mut session, url) {
+                Ok(session) => serve(session, &mut job),
+                Err(error) => Err(error),
+            };
+            job.answer(answer);
+            if session.as_mut().is_some_and(|s| s.client.is_closed()) {
+                session = None;
+            }
+        }
+    }
+}
+
+fn connected<'a>(session: &'a mut Option<Session>, url: &str) -> Result<&'a mut Session, Error> {
+    if session.is_none() {
+        let client = Client::connect(url, NoTls)?;
+        *session = Some(Session {
+            client,
+            prepared: Prepared::new(),
+        });
+    }
+    session.as_mut().ok_or(Error::Stopped)
+}
+
+fn write(session: &mut Session, job: &mut Job) -> Result<(), Error> {
+    for round in 0..=RETRIES {
+        session.client.batch_execute("begin")?;
+        let outcome = job.run(&mut Tx::postgres(
+            &mut session.client,
+            &mut session.prepared,
+        ));
+        if outcome == Outcome::Keep {
+            let commit = session.client.batch_execute("commit");
+            return commit.map_err(|error| match error.as_db_error() {
+                Some(_) => Error::from(error),
+                // No answer to the commit: it may have taken.
+                None => Error::CommitUnknown(error.to_string()),
+            });
+        }
+        session.client.batch_execute("rollback")?;
+        if outcome == Outcome::RollBack || round == RETRIES {
+            break;
+        }
+        thread::sleep(Duration::from_millis(2 << round));
+    }
+    Ok(())
+}
+
+fn read(session: &mut Session, job: &mut Job) -> Result<(), Error> {
+    job.run(&mut Tx::postgres(
+        &mut session.client,
+        &mut session.prepared,
+    ));
+    Ok(())
+}
