@@ -1,3 +1,14 @@
-//! To be written.
+//! The vault's program. Memory is wiped when it is freed: hyper's and rustls's buffers, which held cards, too.
 
-fn main() {}
+use clap::Parser as _;
+use zeroizing_alloc::ZeroAlloc;
+
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = token_vault::admin::Cli::parse();
+    service::log::init("token-vault");
+    token_vault::admin::run(cli).await
+}

@@ -1,0 +1,58 @@
+//! What a running vault holds; cheap to clone into handlers.
+
+use std::sync::Arc;
+
+use service::Clock;
+use service::health::Metrics;
+use store::Store;
+
+use crate::crypto::cvv::Epochs;
+use crate::crypto::root::Root;
+use crate::crypto::sealing::SealingKeys;
+use crate::forward::Destinations;
+use crate::public::FrameFiles;
+use crate::tenants::TenantKeys;
+
+/// The vault.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// Its parts.
+pub struct Parts {
+    /// All rows.
+    pub store: Store,
+    /// Wraps tenant keys.
+    pub root: Root,
+    /// Tenant keys that were unwrapped.
+    pub tenants: TenantKeys,
+    /// Keys of CVVs.
+    pub epochs: Epochs,
+    /// Keys that browsers seal to.
+    pub sealing: SealingKeys,
+    /// Where cards may be sent.
+    pub destinations: Destinations,
+    /// Loader, frame document and assets.
+    pub frame: FrameFiles,
+    /// The time.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Names this process in the attempts that it sends.
+    pub process: String,
+}
+
+impl App {
+    /// A vault of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,92 @@
+//! One error type, two voices: a stable code for the client, detail for the log.
+
+use axum::response::{IntoResponse, Response};
+use vault_api::Code;
+
+use crate::crypto::CannotOpen;
+
+/// Why a request fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Refused: the client is told this code and nothing else.
+    #[error("{}", .0.as_str())]
+    Refused(Code),
+    /// A token was used before: the client is told when and by which request.
+    #[error("token already used")]
+    AlreadyUsed {
+        /// Unix seconds.
+        at: i64,
+        /// The request that used it.
+        request: String,
+    },
+    /// The store failed: logged, answered as `internal`.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Something at rest does not open: logged, answered as `internal`. Never another card.
+    #[error(transparent)]
+    CannotOpen(#[from] CannotOpen),
+    /// Anything else that is our fault.
+    #[error("{0}")]
+    Internal(&'static str),
+}
+
+impl store::Retry for Error {
+    fn may_retry(&self) -> bool {
+        matches!(self, Self::Store(error) if error.may_retry())
+    }
+}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        Self::Refused(code)
+    }
+}
+
+/// What the client will be told; the outermost layer writes the body, because it knows the request id.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The code.
+    pub code: Code,
+    /// When a used token was used.
+    pub used_at: Option<i64>,
+    /// By which request.
+    pub used_by_request: Option<String>,
+}
+
+impl From<Code> for Told {
+    fn from(code: Code) -> Self {
+        Self {
+            code,
+            used_at: None,
+            used_by_request: None,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let told = match self {
+            Self::Refused(code) => Told::from(code),
+            Self::AlreadyUsed { at, request } => Told {
+                code: Code::TokenAlreadyUsed,
+                used_at: Some(at),
+                used_by_request: Some(request),
+            },
+            Self::Store(error) => {
+                tracing::error!(%error, "the store failed");
+                Told::from(Code::Unavailable)
+            }
+            Self::CannotOpen(error) => {
+                tracing::error!(%error, "a sealed value did not open");
+                Told::from(Code::Internal)
+            }
+            Self::Internal(what) => {
+                tracing::error!(what, "internal error");
+                Told::from(Code::Internal)
+            }
+        };
+        let mut response = http::StatusCode::OK.into_response();
+        response.extensions_mut().insert(told);
+        response
+    }
+}

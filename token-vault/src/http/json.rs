@@ -1,0 +1,68 @@
+//! JSON in and out. serde_json's errors quote the digits they choke on and axum's `Json` sends them to the caller;
+//! this extractor answers a fixed code and drops the text.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use vault_api::Code;
+
+use crate::Error;
+
+/// A JSON body.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        if !is_json(request.headers()) {
+            return Err(Code::UnsupportedMediaType.into());
+        }
+        // The only way this fails on a sound connection is a body over the limit.
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|_| Code::PayloadTooLarge)?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Parses JSON without ever repeating it.
+///
+/// # Errors
+/// `malformed_json` or `invalid_request`.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        Category::Data => Error::from(Code::InvalidRequest),
+        Category::Syntax | Category::Eof | Category::Io => Error::from(Code::MalformedJson),
+    })
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => (
+                [(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/json"),
+                )],
+                body,
+            )
+                .into_response(),
+            Err(_) => Error::Internal("an answer could not be written").into_response(),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    kind.split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}

@@ -1,0 +1,60 @@
+//! `POST /v1/sessions`: a merchant's server makes a field session that is bound to intent, amount and currency.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use vault_api::Code;
+use vault_api::keys::{ApiKey, Kind};
+
+use crate::crypto::session::Claims;
+use crate::http::{Caller, Json};
+use crate::{App, Error, records};
+
+/// What to bind.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    key: String,
+    intent: Option<String>,
+    amount: Option<i64>,
+    currency: Option<String>,
+}
+
+/// The session for the page to hand to the frame.
+#[derive(Serialize)]
+pub struct Session {
+    session: String,
+    expires_at: i64,
+}
+
+/// Makes it.
+pub async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<Request>,
+) -> Result<Json<Session>, Error> {
+    caller.may("sessions")?;
+    let sha256 = ApiKey::parse(&body.key)
+        .map_err(|_| Code::InvalidRequest)?
+        .sha256_hex();
+    let now = app.clock.now();
+    let info = app
+        .store
+        .read(move |tx| records::keys::by_hash(tx, &sha256, now))
+        .await?;
+    let info = info
+        .filter(|info| {
+            info.kind == Kind::Publishable
+                && info.merchant == caller.merchant
+                && info.mode == caller.mode
+        })
+        .ok_or(Code::NotFound)?;
+    let mut claims = Claims::new(&body.key, &info.merchant, info.mode, now);
+    (claims.intent, claims.amount, claims.currency) = (body.intent, body.amount, body.currency);
+    let session = claims
+        .sign(&app.root)
+        .map_err(|_| Error::Internal("a session could not be signed"))?;
+    Ok(Json(Session {
+        session,
+        expires_at: claims.exp,
+    }))
+}

@@ -1,0 +1,114 @@
+//! Tokens on the private listener: made by a server that may hold cards, looked up, revoked.
+
+use axum::extract::State;
+use serde::Deserialize;
+use vault_api::Code;
+use vault_api::tokens::{TokenCreated, TokenRef, TokenState};
+
+use crate::audit::{self, Act, Actor};
+use crate::card_json::CardJson;
+use crate::http::{Caller, Json};
+use crate::public::tokenise;
+use crate::records::tokens::{Binding, Owner};
+use crate::{App, Error, records};
+
+/// A card in the clear: only from a server that is itself in scope (imports, tests, load).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plain {
+    card: CardJson,
+}
+
+/// `POST /v1/tokens` `{card}` by a key with `cards:write`.
+pub async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<Plain>,
+) -> Result<Json<TokenCreated>, Error> {
+    caller.may("cards:write")?;
+    let card = body
+        .card
+        .check(caller.mode, card::Month::of_unix(app.clock.now()))?;
+    tokenise::keep(&app, Actor::from(&caller), card, Binding::default(), None)
+        .await
+        .map(Json)
+}
+
+/// `POST /v1/tokens/lookup`.
+pub async fn lookup(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<TokenRef>,
+) -> Result<Json<TokenState>, Error> {
+    caller.may("lookup")?;
+    let (now, mode) = (app.clock.now(), caller.mode.as_str());
+    let state = app
+        .store
+        .read(move |tx| {
+            state(
+                tx,
+                Owner {
+                    merchant: &caller.merchant,
+                    mode,
+                },
+                &body,
+                now,
+            )
+        })
+        .await?;
+    Ok(Json(state))
+}
+
+/// `POST /v1/tokens/revoke`: an active token ends; one that is over stays as it is.
+pub async fn revoke(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<TokenRef>,
+) -> Result<Json<TokenState>, Error> {
+    caller.may("lookup")?;
+    let (now, mode) = (app.clock.now(), caller.mode.as_str());
+    let state = app
+        .store
+        .write(move |tx| {
+            let owner = Owner {
+                merchant: &caller.merchant,
+                mode,
+            };
+            // Reading first proves the secret.
+            state(tx, owner, &body, now)?;
+            if records::tokens::revoke(tx, owner, &body.token)? {
+                records::cvvs::delete(tx, body.token.public())?;
+                audit::record(
+                    tx,
+                    &Actor::from(&caller),
+                    Act::Revoke,
+                    body.token.public(),
+                    "revoked",
+                    now,
+                )?;
+            }
+            state(tx, owner, &body, now)
+        })
+        .await?;
+    Ok(Json(state))
+}
+
+fn state(
+    tx: &mut store::Tx<'_>,
+    owner: Owner<'_>,
+    body: &TokenRef,
+    now: i64,
+) -> Result<TokenState, Error> {
+    let row = records::tokens::find(tx, owner, &body.token)?.ok_or(Code::NotFound)?;
+    let expired = row.state != "exchanged" && row.expires_at <= now;
+    Ok(TokenState {
+        id: body.token.public().to_owned(),
+        status: if expired {
+            "expired".to_owned()
+        } else {
+            row.state
+        },
+        card: row.card,
+        expires_at: row.expires_at,
+    })
+}

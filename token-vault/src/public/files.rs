@@ -1,0 +1,192 @@
+//! What the frame build made: loader, document and assets, read once at start and served from memory.
+
+use std::collections::HashMap;
+use std::path::Path as FilePath;
+
+use anyhow::Context as _;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use serde::Deserialize;
+use vault_api::Code;
+
+use crate::{App, Error};
+
+const FOREVER: &str = "public, max-age=31536000, immutable";
+
+/// The build's files by name, and the document's policy.
+#[derive(Default)]
+pub struct FrameFiles {
+    files: HashMap<String, File>,
+    document: String,
+    loader: String,
+    /// `script-src` and `style-src` of the document.
+    pub policy: String,
+}
+
+struct File {
+    plain: Bytes,
+    brotli: Option<Bytes>,
+    content_type: HeaderValue,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    loader: Named,
+    document: Document,
+    assets: Vec<Asset>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    file: String,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    file: String,
+    script_hashes: Vec<String>,
+    style_hashes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Asset {
+    file: String,
+    content_type: String,
+}
+
+impl FrameFiles {
+    /// Reads a build.
+    ///
+    /// # Errors
+    /// Which file is missing or malformed, and how to make it.
+    pub fn read(folder: &FilePath) -> anyhow::Result<Self> {
+        let manifest = std::fs::read(folder.join("manifest.json")).with_context(|| {
+            format!(
+                "{} holds no frame; make it with `cargo xtask frame`",
+                folder.display()
+            )
+        })?;
+        let manifest: Manifest =
+            serde_json::from_slice(&manifest).context("the frame's manifest.json is malformed")?;
+        let mut files = HashMap::new();
+        let mut add = |name: &str, content_type: &str| -> anyhow::Result<()> {
+            files.insert(
+                name.to_owned(),
+                File::read(&folder.join(name), content_type)?,
+            );
+            Ok(())
+        };
+        add(&manifest.document.file, "text/html; charset=utf-8")?;
+        add(&manifest.loader.file, "text/javascript; charset=utf-8")?;
+        for asset in &manifest.assets {
+            add(&asset.file, &asset.content_type)?;
+        }
+        let quoted = |hashes: &[String]| {
+            hashes
+                .iter()
+                .map(|hash| format!("'{hash}'"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let policy = format!(
+            "script-src {} 'wasm-unsafe-eval'; style-src {}",
+            quoted(&manifest.document.script_hashes),
+            quoted(&manifest.document.style_hashes)
+        );
+        Ok(Self {
+            files,
+            document: manifest.document.file,
+            loader: manifest.loader.file,
+            policy,
+        })
+    }
+
+    /// The frame document: the same bytes for everybody.
+    ///
+    /// # Errors
+    /// `unavailable` when the vault was started without a frame.
+    pub fn document(&self, accepts: &HeaderMap) -> Result<Response, Error> {
+        self.serve(&self.document, accepts, "no-cache")
+    }
+
+    fn serve(
+        &self,
+        name: &str,
+        accepts: &HeaderMap,
+        cache: &'static str,
+    ) -> Result<Response, Error> {
+        let file = self.files.get(name).ok_or(Code::NotFound)?;
+        let wants_brotli = accepts
+            .get(header::ACCEPT_ENCODING)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.split(',').any(|coding| coding.trim() == "br"));
+        let mut response = match &file.brotli {
+            Some(brotli) if wants_brotli => (
+                [(header::CONTENT_ENCODING, HeaderValue::from_static("br"))],
+                brotli.clone(),
+            )
+                .into_response(),
+            _ => file.plain.clone().into_response(),
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, file.content_type.clone());
+        for (name, value) in [
+            (header::VARY, "accept-encoding"),
+            (header::CACHE_CONTROL, cache),
+            (
+                HeaderName::from_static("cross-origin-resource-policy"),
+                "cross-origin",
+            ),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        Ok(response)
+    }
+}
+
+impl File {
+    fn read(path: &FilePath, content_type: &str) -> anyhow::Result<Self> {
+        let plain = std::fs::read(path)
+            .with_context(|| format!("the frame build lacks {}", path.display()))?;
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".br");
+        let brotli = std::fs::read(beside).ok().map(Bytes::from);
+        Ok(Self {
+            plain: plain.into(),
+            brotli,
+            content_type: HeaderValue::from_str(content_type)?,
+        })
+    }
+}
+
+/// `GET /v1/cardseal.js` (development, no integrity) and `GET /v1/cardseal-<version>.js` (immutable).
+pub async fn loader(
+    State(app): State<App>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let cache = match file.as_str() {
+        "cardseal.js" => "public, max-age=60",
+        name if name == app.frame.loader => FOREVER,
+        _ => return Err(Code::NotFound.into()),
+    };
+    let mut response = app.frame.serve(&app.frame.loader, &headers, cache)?;
+    // `integrity` on a script of another origin needs CORS; the loader is public.
+    response.headers_mut().insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    Ok(response)
+}
+
+/// `GET /v1/assets/{file}`: hashed names, immutable.
+pub async fn asset(
+    State(app): State<App>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    app.frame
+        .serve(&format!("assets/{file}"), &headers, FOREVER)
+}

@@ -1,0 +1,112 @@
+//! The frame document, and why it was refused.
+//!
+//! The loader sends its page's origin; one that is not registered for the key is refused, and a registered one is
+//! named in `frame-ancestors`, so that a browser shows the frame on that origin and nowhere else.
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::json;
+use vault_api::Code;
+use vault_api::keys::{ApiKey, KeyInfo, Kind};
+
+use super::origins;
+use crate::http::Json;
+use crate::{App, Error, records};
+
+/// What the loader sends.
+#[derive(Deserialize)]
+pub struct Asked {
+    key: String,
+    #[serde(default)]
+    origin: String,
+}
+
+type MaybeAsked = Result<Query<Asked>, axum::extract::rejection::QueryRejection>;
+
+/// `GET /v1/frame?key=pk_..&origin=..`
+pub async fn document(
+    State(app): State<App>,
+    asked: MaybeAsked,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let Query(asked) = asked.map_err(|_| Code::InvalidRequest)?;
+    let known = publishable(&app, &asked.key).await;
+    let (mut response, ancestors) = match known.and_then(|info| judge(&info, &asked.origin)) {
+        Ok(()) => (app.frame.document(&headers)?, asked.origin.as_str()),
+        Err(refused) => (refused.into_response(), "'none'"),
+    };
+    let policy = format!(
+        "default-src 'none'; {}; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors {ancestors}; require-trusted-types-for 'script'; trusted-types 'none'",
+        app.frame.policy
+    );
+    let policy = HeaderValue::from_str(&policy)
+        .map_err(|_| Error::Internal("a policy could not be written"))?;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(
+        HeaderName::from_static("origin-agent-cluster"),
+        HeaderValue::from_static("?1"),
+    );
+    headers.insert(
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), microphone=(), geolocation=(), clipboard-read=()"),
+    );
+    Ok(response)
+}
+
+/// `GET /v1/frame/check?key=pk_..`, judged by the `Origin` header: why a frame does not show.
+pub async fn check(State(app): State<App>, asked: MaybeAsked, headers: HeaderMap) -> Response {
+    let origin = headers
+        .get(header::ORIGIN)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let judged = match asked {
+        Ok(Query(asked)) => publishable(&app, &asked.key)
+            .await
+            .and_then(|info| judge(&info, origin)),
+        Err(_) => Err(Code::InvalidRequest.into()),
+    };
+    let mut response = match judged {
+        Ok(()) => Json(json!({ "ok": true })).into_response(),
+        Err(error) => error.into_response(),
+    };
+    // Anybody may learn this much: it says nothing that loading the frame would not.
+    let headers = response.headers_mut();
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    headers.insert(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("cross-origin"),
+    );
+    response
+}
+
+/// The publishable key, if it is one of this vault's mode.
+///
+/// # Errors
+/// `unauthenticated`.
+pub async fn publishable(app: &App, key: &str) -> Result<KeyInfo, Error> {
+    let sha256 = ApiKey::parse(key)
+        .map_err(|_| Code::Unauthenticated)?
+        .sha256_hex();
+    let (now, mode) = (app.clock.now(), app.root.mode());
+    let info = app
+        .store
+        .read(move |tx| records::keys::by_hash(tx, &sha256, now))
+        .await?;
+    info.filter(|info| info.kind == Kind::Publishable && info.mode == mode)
+        .ok_or(Code::Unauthenticated.into())
+}
+
+fn judge(info: &KeyInfo, origin: &str) -> Result<(), Error> {
+    if origins::allowed(&info.origins, origin) {
+        Ok(())
+    } else {
+        Err(Code::OriginNotAllowed.into())
+    }
+}

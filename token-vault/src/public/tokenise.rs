@@ -1,0 +1,131 @@
+//! `POST /v1/tokens`: a sealed card becomes a single-use token.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use pan::CardData;
+use service::headers::RequestId;
+use sha2::{Digest as _, Sha256};
+use vault_api::Code;
+use vault_api::Token;
+use vault_api::tokens::{TokenCreated, TokeniseSealed};
+
+use super::field_sessions::same_origin;
+use crate::audit::{self, Act, Actor};
+use crate::card_json::{self, CardJson};
+use crate::crypto::envelope::Place;
+use crate::crypto::sealing;
+use crate::crypto::session::{self, Claims};
+use crate::http::{Json, auth};
+use crate::records::tokens::{Binding, Owner};
+use crate::{App, Error, records};
+
+/// A sealed card that is being kept: its hash must be new for its session.
+pub struct Sight {
+    hash: [u8; 32],
+    expires_at: i64,
+}
+
+/// Tokenises. The session says for whom; the card is opened, checked and sealed again for the store.
+pub async fn tokenise(
+    State(app): State<App>,
+    axum::Extension(request_id): axum::Extension<RequestId>,
+    headers: HeaderMap,
+    Json(body): Json<TokeniseSealed>,
+) -> Result<Json<TokenCreated>, Error> {
+    same_origin(&headers)?;
+    let now = app.clock.now();
+    let session = auth::bearer(&headers).ok_or(Code::SessionInvalid)?;
+    let claims =
+        Claims::verify(session, &app.root, now).map_err(|session::Invalid| Code::SessionInvalid)?;
+    let binding = sealing::Binding {
+        mode: claims.mode.as_str(),
+        publishable_key: &claims.key,
+        jti: &claims.jti,
+    };
+    let plain = app
+        .sealing
+        .open(&body.sealed, &binding, now)
+        .map_err(|error| match error {
+            sealing::Error::UnknownKey => Code::SealingKeyUnknown,
+            sealing::Error::Invalid => Code::SealedCardInvalid,
+        })?;
+    let card = CardJson::parse(&plain)?.check(claims.mode, card::Month::of_unix(now))?;
+    drop(plain);
+    let hash = Sha256::new()
+        .chain_update(&claims.jti)
+        .chain_update([0])
+        .chain_update(&body.sealed.enc)
+        .finalize();
+    let sight = Sight {
+        hash: hash.into(),
+        expires_at: claims.exp,
+    };
+    let actor = Actor {
+        merchant: claims.merchant,
+        id: claims.jti,
+        request_id: request_id.0,
+    };
+    let binding = Binding {
+        intent: claims.intent,
+        amount: claims.amount,
+        currency: claims.currency,
+    };
+    keep(&app, actor, card, binding, Some(sight))
+        .await
+        .map(Json)
+}
+
+/// Keeps a checked card and answers its token.
+///
+/// # Errors
+/// The store's; `sealed_card_replayed` when this sealed card was kept before.
+pub async fn keep(
+    app: &App,
+    actor: Actor,
+    card: CardData,
+    binding: Binding,
+    sight: Option<Sight>,
+) -> Result<TokenCreated, Error> {
+    let (now, mode) = (app.clock.now(), app.root.mode());
+    let (token, summary) = (Token::random(), card_json::summary(&card));
+    let expires_at = now + records::tokens::LIFE;
+    let created = TokenCreated {
+        id: token.clone(),
+        object: "token".to_owned(),
+        card: summary.clone(),
+        livemode: mode.is_live(),
+        expires_at,
+    };
+    let parts = app.clone();
+    app.store
+        .write(move |tx| {
+            if let Some(sight) = &sight
+                && !records::tokens::first_sight(tx, &sight.hash, sight.expires_at)?
+            {
+                return Err(Error::from(Code::SealedCardReplayed));
+            }
+            let tenant = parts
+                .tenants
+                .active(tx, &parts.root, &actor.merchant, now)?;
+            let place = Place {
+                kind: "token",
+                record: token.public(),
+                expires_at,
+            };
+            let sealed = tenant.seal_card(place, &card.number, card.name.as_ref());
+            let owner = Owner {
+                merchant: &actor.merchant,
+                mode: mode.as_str(),
+            };
+            records::tokens::insert(tx, owner, &token, &summary, &sealed, &binding, now)?;
+            if let Some(cvc) = &card.cvc {
+                let cvv = parts.epochs.seal(cvc, token.secret(), token.public(), now);
+                records::cvvs::insert(tx, token.public(), &cvv)?;
+            }
+            audit::record(tx, &actor, Act::Tokenise, token.public(), "created", now)
+        })
+        .await?;
+    app.metrics
+        .count("vault_tokens_total", &[("brand", &created.card.brand)]);
+    Ok(created)
+}

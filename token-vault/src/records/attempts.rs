@@ -1,0 +1,166 @@
+//! Attempts to send a card: `sending → done`, or `closed` before they started. The same id never sends twice.
+
+use store::{Tx, params};
+use vault_api::forward::{BytesSent, Forwarded};
+
+use super::tokens::Owner;
+use crate::Error;
+
+/// What is recorded of an attempt.
+pub enum Recorded {
+    /// On its way.
+    Sending,
+    /// Closed before it started.
+    Closed,
+    /// Over.
+    Done {
+        /// HMAC of the request.
+        request_hash: Vec<u8>,
+        /// How it ended.
+        outcome: Box<Forwarded>,
+    },
+}
+
+/// A new attempt.
+pub struct NewAttempt<'a> {
+    /// The caller's id.
+    pub id: &'a str,
+    /// The grant's public id.
+    pub grant: &'a str,
+    /// The destination.
+    pub destination: &'a str,
+    /// The operation.
+    pub operation: &'a str,
+    /// Smallest currency unit.
+    pub amount: i64,
+    /// Currency.
+    pub currency: &'a str,
+    /// Our reference at the acquirer.
+    pub reference: &'a str,
+    /// HMAC of the request.
+    pub request_hash: &'a [u8; 32],
+    /// The sending process.
+    pub process: &'a str,
+}
+
+/// The attempt with this id.
+///
+/// # Errors
+/// The store's.
+pub fn find(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str) -> Result<Option<Recorded>, Error> {
+    let row = tx.first(
+        "select state, request_hash, outcome from attempts where merchant = $1 and id = $2 and mode = $3",
+        params![owner.merchant, id, owner.mode],
+    )?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(match row.get::<String>(0)?.as_str() {
+        "sending" => Recorded::Sending,
+        "closed" => Recorded::Closed,
+        _ => Recorded::Done {
+            request_hash: row.get(1)?,
+            outcome: outcome(&row.get::<String>(2)?)?,
+        },
+    }))
+}
+
+/// Commits the attempt as `sending`, before anything is sent; false when the id is taken.
+///
+/// # Errors
+/// The store's.
+pub fn insert(
+    tx: &mut Tx<'_>,
+    owner: Owner<'_>,
+    new: &NewAttempt<'_>,
+    now: i64,
+) -> Result<bool, Error> {
+    let rows = tx.execute(
+        "insert into attempts (merchant, id, mode, grant_id, state, destination, operation, amount, currency, reference,
+             request_hash, process, created_at)
+         values ($1, $2, $3, $4, 'sending', $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing",
+        params![
+            owner.merchant,
+            new.id,
+            owner.mode,
+            new.grant,
+            new.destination,
+            new.operation,
+            new.amount,
+            new.currency,
+            new.reference,
+            new.request_hash,
+            new.process,
+            now
+        ],
+    )?;
+    Ok(rows == 1)
+}
+
+/// Records how a send ended; false when somebody recorded it before.
+///
+/// # Errors
+/// The store's.
+pub fn finish(
+    tx: &mut Tx<'_>,
+    owner: Owner<'_>,
+    id: &str,
+    outcome: &Forwarded,
+    now: i64,
+) -> Result<bool, Error> {
+    let text = serde_json::to_string(outcome)
+        .map_err(|_| Error::Internal("an outcome could not be written"))?;
+    let rows = tx.execute(
+        "update attempts set state = 'done', outcome = $4, finished_at = $5
+         where merchant = $1 and id = $2 and mode = $3 and state = 'sending'",
+        params![owner.merchant, id, owner.mode, text, now],
+    )?;
+    Ok(rows == 1)
+}
+
+/// Makes an id unusable; false when it is taken.
+///
+/// # Errors
+/// The store's.
+pub fn insert_closed(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str, now: i64) -> Result<bool, Error> {
+    let rows = tx.execute(
+        "insert into attempts (merchant, id, mode, state, created_at) values ($1, $2, $3, 'closed', $4)
+         on conflict do nothing",
+        params![owner.merchant, id, owner.mode, now],
+    )?;
+    Ok(rows == 1)
+}
+
+/// Attempts that a former process left open become `unknown`: nobody can tell what was sent. How many.
+///
+/// # Errors
+/// The store's.
+pub fn interrupt_all(tx: &mut Tx<'_>, process: &str, now: i64) -> Result<u64, Error> {
+    let open = tx.all("select merchant, id, mode, grant_id from attempts where state = 'sending' and process <> $1", params![process])?;
+    for row in &open {
+        let (merchant, id, mode): (String, String, String) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        let owner = Owner {
+            merchant: &merchant,
+            mode: &mode,
+        };
+        let outcome = Forwarded {
+            attempt: id.clone(),
+            bytes_sent: BytesSent::Unknown,
+            response: None,
+            failure: Some("interrupted".to_owned()),
+            cvc_sent: false,
+        };
+        finish(tx, owner, &id, &outcome, now)?;
+        let grant: String = row.get(3)?;
+        tx.execute(
+            "update grants set open_attempt = null where id = $1 and open_attempt = $2",
+            params![grant, id],
+        )?;
+    }
+    Ok(open.len() as u64)
+}
+
+fn outcome(text: &str) -> Result<Box<Forwarded>, Error> {
+    serde_json::from_str(text)
+        .map(Box::new)
+        .map_err(|_| Error::Internal("an outcome could not be read"))
+}

@@ -1,0 +1,45 @@
+//! CVVs, by the public id of the token or grant they belong to.
+
+use store::{Tx, params};
+
+use crate::Error;
+use crate::crypto::cvv::SealedCvv;
+
+/// Keeps a sealed CVV.
+///
+/// # Errors
+/// The store's.
+pub fn insert(tx: &mut Tx<'_>, record: &str, cvv: &SealedCvv) -> Result<(), Error> {
+    tx.execute(
+        "insert into cvvs (record, epoch, sealed, expires_at) values ($1, $2, $3, $4)",
+        params![record, cvv.epoch, &cvv.sealed, cvv.expires_at()],
+    )?;
+    Ok(())
+}
+
+/// The sealed CVV of a record.
+///
+/// # Errors
+/// The store's.
+pub fn find(tx: &mut Tx<'_>, record: &str) -> Result<Option<SealedCvv>, Error> {
+    let row = tx.first(
+        "select epoch, sealed from cvvs where record = $1",
+        params![record],
+    )?;
+    row.map(|row| {
+        Ok(SealedCvv {
+            epoch: row.get(0)?,
+            sealed: row.get(1)?,
+        })
+    })
+    .transpose()
+}
+
+/// Deletes it.
+///
+/// # Errors
+/// The store's.
+pub fn delete(tx: &mut Tx<'_>, record: &str) -> Result<(), Error> {
+    tx.execute("delete from cvvs where record = $1", params![record])?;
+    Ok(())
+}
