@@ -114,9 +114,14 @@ pub fn format(text: &str) -> String {
             digits.get(..2).unwrap_or(""),
             digits
                 .get(2..)
-                .map_or("", |rest| &rest[..rest.len().min(2)]),
+                .map_or("", |rest| &rest[..rest.len().min(year_digits(rest))]),
         ),
     }
+}
+
+// `20` and a third digit is a four-digit year on its way; it is folded when the fourth arrives.
+fn year_digits(rest: &str) -> usize {
+    if rest.starts_with("20") { 3 } else { 2 }
 }
 
 fn is_month(digits: &str) -> bool {
@@ -243,6 +248,9 @@ mod tests {
             ("1228", "12 / 28"),
             ("12 / 28", "12 / 28"),
             ("122028", "12 / 28"),
+            ("12 / 202", "12 / 202"),
+            ("12 / 2028", "12 / 28"),
+            ("12 / 289", "12 / 28"),
             ("2028-12", "12 / 28"),
             ("12/2028", "12 / 28"),
         ] {

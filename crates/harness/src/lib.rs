@@ -1,1 +1,9 @@
-//! Placeholder.
+//! Tests only: fresh databases on every store ([`database`]), HTTP as a client would speak it ([`http`]), and the
+//! built programs as processes ([`programs`]).
+
+pub mod database;
+pub mod http;
+pub mod programs;
+
+pub use http::Http;
+pub use programs::Demo;

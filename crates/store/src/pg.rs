@@ -19,14 +19,23 @@ const RETRIES: usize = 5;
 const MIGRATION_LOCK: &str = "select pg_advisory_xact_lock(74084513530188)";
 
 pub(crate) fn open(url: &str, migrations: &[Migration]) -> Result<(Queue, Queue), Error> {
+    // The blocking client brings its own runtime, which must not run inside the caller's.
+    thread::scope(|scope| {
+        scope
+            .spawn(|| migrate_up(url, migrations))
+            .join()
+            .unwrap_or(Err(Error::Panicked))
+    })?;
+    Ok((threads(url, WRITERS, write)?, threads(url, READERS, read)?))
+}
+
+fn migrate_up(url: &str, migrations: &[Migration]) -> Result<(), Error> {
     let mut client = Client::connect(url, NoTls)?;
     let mut prepared = Prepared::new();
     client.batch_execute("begin")?;
     client.batch_execute(MIGRATION_LOCK)?;
     migrate::up(&mut Tx::postgres(&mut client, &mut prepared), migrations)?;
-    client.batch_execute("commit")?;
-    drop(client);
-    Ok((threads(url, WRITERS, write)?, threads(url, READERS, read)?))
+    Ok(client.batch_execute("commit")?)
 }
 
 fn threads(

@@ -1,0 +1,228 @@
+//! A token is used once, whatever races; the same key gets the same answer.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::vault::{Vault, on_each_store, payment};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_parallel_exchanges_give_one_grant() {
+    on_each_store(|vault| async move {
+        for _ in 0..5 {
+            let token = vault.token("4242424242424242").await;
+            let answers = race(&vault, &token, 50).await;
+            let won: Vec<_> = answers
+                .iter()
+                .filter(|(status, _)| *status == 200)
+                .collect();
+            assert_eq!(won.len(), 1, "exactly one grant");
+            for (status, code) in answers.iter().filter(|(status, _)| *status != 200) {
+                assert_eq!((*status, code.as_str()), (409, "token_already_used"));
+            }
+            assert_eq!(count(&vault, "grants").await, count(&vault, "tokens").await);
+        }
+    })
+    .await;
+}
+
+async fn race(vault: &Arc<Vault>, token: &str, many: usize) -> Vec<(u16, String)> {
+    let tasks = (0..many).map(|i| {
+        let (vault, body) = (vault.clone(), payment(token, 100));
+        tokio::spawn(async move {
+            let answer = vault.exchange(&body, &format!("key-{i}")).await;
+            (
+                answer.status,
+                answer.json["code"].as_str().unwrap_or_default().to_owned(),
+            )
+        })
+    });
+    let mut answers = vec![];
+    for task in tasks.collect::<Vec<_>>() {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+async fn count(vault: &Vault, table: &'static str) -> i64 {
+    let sql = format!("select count(*) from {table}");
+    let row = vault
+        .app
+        .store
+        .read(move |tx| Ok::<_, store::Error>(tx.first(&sql, &[])?.unwrap()))
+        .await
+        .unwrap();
+    row.get(0).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_gets_the_same_bytes_also_after_expiry() {
+    on_each_store(|vault| async move {
+        let token = vault.token("4242424242424242").await;
+        let first = vault.exchange(&payment(&token, 100), "k").await;
+        assert_eq!(first.status, 200, "{}", first.text);
+        assert!(first.headers.get("idempotent-replayed").is_none());
+        assert_eq!(first.json["grant"]["cvc"], true);
+        vault.advance(3600).await;
+        let again = vault.exchange(&payment(&token, 100), "k").await;
+        assert_eq!((again.status, &again.text), (200, &first.text));
+        assert_eq!(again.headers["idempotent-replayed"], "true");
+
+        let other_body = vault.exchange(&payment(&token, 101), "k").await;
+        assert_eq!(
+            (other_body.status, other_body.json["code"].as_str()),
+            (422, Some("idempotency_mismatch"))
+        );
+        let other_key = vault.exchange(&payment(&token, 100), "k2").await;
+        assert_eq!(
+            (other_key.status, other_key.json["code"].as_str()),
+            (409, Some("token_already_used"))
+        );
+        assert!(other_key.json["used_at"].is_i64());
+        assert_eq!(
+            other_key.json["used_by_request"],
+            first.headers["request-id"].to_str().unwrap()
+        );
+        vault.advance(25 * 3600).await;
+        assert_eq!(vault.exchange(&payment(&token, 100), "k").await.status, 409);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pay_and_save_is_one_exchange() {
+    on_each_store(|vault| async move {
+        let token = vault.token("4242424242424242").await;
+        let mut body = payment(&token, 100);
+        body["store"] = json!("now");
+        let both = vault.exchange(&body, "k").await;
+        assert_eq!(both.status, 200, "{}", both.text);
+        assert!(both.json["grant"]["id"].is_string());
+        assert_eq!(both.json["stored_card"]["status"], "active");
+        let card = both.json["stored_card"]["id"].as_str().unwrap().to_owned();
+
+        let read = vault.alice().get(&format!("/v1/cards/{card}")).await;
+        assert_eq!(
+            (read.status, read.json["card"]["last4"].as_str()),
+            (200, Some("4242"))
+        );
+        // A stored card pays again and again, without a CVV.
+        for key in ["a", "b", "c"] {
+            let grant = vault.exchange(&payment(&card, 50), key).await;
+            assert_eq!(
+                (grant.status, &grant.json["grant"]["cvc"]),
+                (200, &json!(false)),
+                "{}",
+                grant.text
+            );
+        }
+        let replay = vault.exchange(&payment(&card, 50), "a").await;
+        assert_eq!(replay.headers["idempotent-replayed"], "true");
+        assert_eq!(vault.exchange(&payment(&card, 51), "a").await.status, 422);
+
+        // With a fresh CVV it has one; that token is used up.
+        let fresh = vault.token("4242424242424242").await;
+        let mut with_cvc = payment(&card, 50);
+        with_cvc["cvc_token"] = json!(fresh);
+        assert_eq!(
+            vault.exchange(&with_cvc, "d").await.json["grant"]["cvc"],
+            true
+        );
+        assert_eq!(vault.exchange(&payment(&fresh, 50), "e").await.status, 409);
+
+        assert_eq!(
+            vault.alice().get("/v1/cards").await.json["data"]
+                .as_array()
+                .unwrap()
+                .len(),
+            1
+        );
+        assert_eq!(
+            vault
+                .alice()
+                .delete(&format!("/v1/cards/{card}"))
+                .await
+                .status,
+            200
+        );
+        assert_eq!(
+            vault.alice().get(&format!("/v1/cards/{card}")).await.status,
+            404
+        );
+        assert_eq!(vault.exchange(&payment(&card, 50), "f").await.status, 404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_alone_gives_no_grant() {
+    on_each_store(|vault| async move {
+        let token = vault.token("4242424242424242").await;
+        let answer = vault
+            .exchange(&json!({"source": token, "for": "storage"}), "k")
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert!(answer.json.get("grant").is_none());
+        assert_eq!(answer.json["stored_card"]["object"], "stored_card");
+        let replay = vault
+            .exchange(&json!({"source": token, "for": "storage"}), "k")
+            .await;
+        assert_eq!(replay.text, answer.text);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_revoked_and_foreign_tokens() {
+    on_each_store(|vault| async move {
+        let revoked = vault.token("4242424242424242").await;
+        let answer = vault
+            .alice()
+            .post("/v1/tokens/revoke", &json!({"token": revoked}))
+            .await;
+        assert_eq!(answer.json["status"], "revoked");
+        let answer = vault.exchange(&payment(&revoked, 1), "k").await;
+        assert_eq!(
+            (answer.status, answer.json["code"].as_str()),
+            (410, Some("token_revoked"))
+        );
+
+        let token = vault.token("4242424242424242").await;
+        let foreign = vault
+            .mallory()
+            .with("idempotency-key", "k")
+            .post("/v1/exchange", &payment(&token, 1))
+            .await;
+        let random = vault_api::Token::random();
+        let unknown = vault
+            .mallory()
+            .with("idempotency-key", "k")
+            .post("/v1/exchange", &payment(random.expose(), 1))
+            .await;
+        assert_eq!((foreign.status, unknown.status), (404, 404));
+        let without_id = |answer: &harness::http::Answer| {
+            let mut json = answer.json.clone();
+            json.as_object_mut().unwrap().remove("request_id");
+            json
+        };
+        assert_eq!(without_id(&foreign), without_id(&unknown));
+
+        // The right public half with another secret is as absent.
+        let mut forged = token.clone();
+        forged.replace_range(60.., if token.ends_with("000") { "111" } else { "000" });
+        assert_eq!(vault.exchange(&payment(&forged, 1), "k").await.status, 404);
+
+        vault.advance(15 * 60 + 1).await;
+        let answer = vault.exchange(&payment(&token, 1), "k").await;
+        assert_eq!(
+            (answer.status, answer.json["code"].as_str()),
+            (410, Some("token_expired"))
+        );
+        let state = vault
+            .alice()
+            .post("/v1/tokens/lookup", &json!({"token": token}))
+            .await;
+        assert_eq!(state.json["status"], "expired");
+    })
+    .await;
+}

@@ -1,0 +1,8 @@
+//! The vault through its doors: every test runs against real listeners, on SQLite and (when there is one) PostgreSQL.
+
+mod access;
+mod bad_input;
+mod exchange;
+mod forwarding;
+mod frame;
+mod vault;
