@@ -1,0 +1,347 @@
+//! Charges: what an acquirer answered to an attempt, and what became of the money since.
+
+use axum::Json;
+use axum::extract::Path;
+use serde_json::{Value, json};
+use store::{Row, Tx, params};
+use vault_api::ids::new_id;
+
+use crate::app::Owner;
+use crate::attempts::Attempt;
+use crate::connectors::{Decline, Facts, Payment, Verdict};
+use crate::error::{Error, Refusal};
+use crate::http::call::Call;
+use crate::http::expand::Expand;
+use crate::http::pages::{self, Listed, Page};
+use crate::http::params::from_column;
+use crate::intents::Details;
+use crate::payment_methods::billing_details;
+use vault_api::tokens::CardSummary;
+
+/// The table, as lists see it: the charge, its card and its intent's words.
+pub const LISTED: Listed = Listed {
+    table: "charges",
+    columns: "id, merchant, livemode, created_ms, intent, attempt, payment_method, amount, currency, status, \
+              captured, amount_captured, amount_refunded, refund_reserved, acquirer, acquirer_payment, response_code, \
+              authorization_code, network_transaction_id, cvc_result, avs_result, failure_code, decline_code, \
+              failure_message, \
+              (select brand from payment_methods m where m.id = charges.payment_method), \
+              (select last4 from payment_methods m where m.id = charges.payment_method), \
+              (select exp_month from payment_methods m where m.id = charges.payment_method), \
+              (select exp_year from payment_methods m where m.id = charges.payment_method), \
+              (select details from payment_intents i where i.id = charges.intent)",
+};
+
+/// A charge.
+#[derive(Debug, Clone)]
+pub struct Charge {
+    pub id: String,
+    pub owner: Owner,
+    pub created_ms: i64,
+    pub intent: String,
+    pub attempt: String,
+    pub payment_method: String,
+    pub amount: i64,
+    pub currency: String,
+    pub status: String,
+    pub captured: bool,
+    pub amount_captured: i64,
+    pub amount_refunded: i64,
+    pub refund_reserved: i64,
+    pub acquirer: String,
+    pub acquirer_payment: Option<String>,
+    pub facts: Facts,
+    /// Stripe's code, decline code and sentence.
+    pub failure: Option<(String, String, String)>,
+    card: Option<CardSummary>,
+    details: Details,
+}
+
+impl Charge {
+    /// The charge that a settled attempt is.
+    pub fn of_attempt(
+        attempt: &Attempt,
+        payment: &Payment,
+        decline: Option<&Decline>,
+        now_ms: i64,
+    ) -> Self {
+        let captured = payment.verdict == Verdict::Captured;
+        Self {
+            id: new_id("ch"),
+            owner: attempt.owner.clone(),
+            created_ms: now_ms,
+            intent: attempt.intent.clone(),
+            attempt: attempt.id.clone(),
+            payment_method: attempt.payment_method.clone(),
+            amount: attempt.amount,
+            currency: attempt.currency.clone(),
+            status: if decline.is_some() {
+                "failed"
+            } else {
+                "succeeded"
+            }
+            .into(),
+            captured,
+            amount_captured: if captured { attempt.amount } else { 0 },
+            amount_refunded: 0,
+            refund_reserved: 0,
+            acquirer: attempt.acquirer.clone(),
+            acquirer_payment: payment.id.clone(),
+            facts: payment.facts.clone(),
+            failure: decline.map(|d| (d.code.into(), d.decline_code.into(), d.message.into())),
+            card: None,
+            details: Details::default(),
+        }
+    }
+
+    /// From a row of [`LISTED`]'s columns.
+    pub fn from_row(row: &Row) -> Result<Self, Error> {
+        let code: Option<String> = row.get(21)?;
+        let failure = match code {
+            Some(code) => Some((code, row.get(22)?, row.get(23)?)),
+            None => None,
+        };
+        let brand: Option<String> = row.get(24)?;
+        let card = match brand {
+            Some(brand) => Some(CardSummary {
+                brand,
+                last4: row.get(25)?,
+                exp_month: row.get(26)?,
+                exp_year: row.get(27)?,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            id: row.get(0)?,
+            owner: Owner {
+                merchant: row.get(1)?,
+                livemode: row.get(2)?,
+            },
+            created_ms: row.get(3)?,
+            intent: row.get(4)?,
+            attempt: row.get(5)?,
+            payment_method: row.get(6)?,
+            amount: row.get(7)?,
+            currency: row.get(8)?,
+            status: row.get(9)?,
+            captured: row.get(10)?,
+            amount_captured: row.get(11)?,
+            amount_refunded: row.get(12)?,
+            refund_reserved: row.get(13)?,
+            acquirer: row.get(14)?,
+            acquirer_payment: row.get(15)?,
+            facts: Facts {
+                response_code: row.get(16)?,
+                authorization_code: row.get(17)?,
+                network_transaction_id: row.get(18)?,
+                cvc_result: row.get(19)?,
+                avs_result: row.get(20)?,
+            },
+            failure,
+            card,
+            details: from_column(&row.get::<String>(28)?)?,
+        })
+    }
+
+    /// The merchant's charge with this id, if there is one.
+    pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Self>, Error> {
+        let sql = format!(
+            "select {} from charges where id = $1 and merchant = $2 and livemode = $3",
+            LISTED.columns
+        );
+        let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+        row.as_ref().map(Self::from_row).transpose()
+    }
+
+    pub fn insert(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let facts = self.facts.clone();
+        let failure = self.failure.clone();
+        tx.execute(
+            "insert into charges (id, merchant, livemode, created_ms, intent, attempt, payment_method, amount, currency,
+                 status, captured, amount_captured, acquirer, acquirer_payment, response_code, authorization_code,
+                 network_transaction_id, cvc_result, avs_result, failure_code, decline_code, failure_message)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+                 $22)",
+            params![
+                &self.id,
+                &self.owner.merchant,
+                self.owner.livemode,
+                self.created_ms,
+                &self.intent,
+                &self.attempt,
+                &self.payment_method,
+                self.amount,
+                &self.currency,
+                &self.status,
+                self.captured,
+                self.amount_captured,
+                &self.acquirer,
+                self.acquirer_payment.clone(),
+                facts.response_code,
+                facts.authorization_code,
+                facts.network_transaction_id,
+                facts.cvc_result,
+                facts.avs_result,
+                failure.as_ref().map(|f| f.0.clone()),
+                failure.as_ref().map(|f| f.1.clone()),
+                failure.as_ref().map(|f| f.2.clone()),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// The Charge object.
+    pub fn object(&self) -> Value {
+        json!({
+            "id": self.id,
+            "object": "charge",
+            "amount": self.amount,
+            "amount_captured": self.amount_captured,
+            "amount_refunded": self.amount_refunded,
+            "application": null,
+            "application_fee": null,
+            "application_fee_amount": null,
+            "authorization_code": self.facts.authorization_code,
+            "balance_transaction": null,
+            "billing_details": billing_details(),
+            "calculated_statement_descriptor": self.details.statement_descriptor,
+            "captured": self.captured,
+            "created": self.created_ms.div_euclid(1000),
+            "currency": self.currency,
+            "customer": null,
+            "description": self.details.description,
+            "disputed": false,
+            "failure_balance_transaction": null,
+            "failure_code": self.failure.as_ref().map(|failure| &failure.0),
+            "failure_message": self.failure.as_ref().map(|failure| &failure.2),
+            "fraud_details": {},
+            "livemode": self.owner.livemode,
+            "metadata": self.details.metadata,
+            "on_behalf_of": null,
+            "outcome": self.outcome(),
+            "paid": self.status == "succeeded",
+            "payment_intent": self.intent,
+            "payment_method": self.payment_method,
+            "payment_method_details": { "type": "card", "card": self.card_details() },
+            "receipt_email": self.details.receipt_email,
+            "receipt_number": null,
+            "receipt_url": null,
+            "refunded": self.amount_captured > 0 && self.amount_refunded == self.amount_captured,
+            "review": null,
+            "shipping": null,
+            "source": null,
+            "source_transfer": null,
+            "statement_descriptor": self.details.statement_descriptor,
+            "statement_descriptor_suffix": self.details.statement_descriptor_suffix,
+            "status": self.status,
+            "transfer_data": null,
+            "transfer_group": null,
+        })
+    }
+
+    fn outcome(&self) -> Value {
+        let decline_code = self.failure.as_ref().map(|failure| &failure.1);
+        let (status, message, kind) = match decline_code {
+            None => ("approved_by_network", "Payment complete.", "authorized"),
+            Some(_) => (
+                "declined_by_network",
+                "The bank returned a decline.",
+                "issuer_declined",
+            ),
+        };
+        json!({
+            "advice_code": null,
+            "network_advice_code": null,
+            "network_decline_code": decline_code.and(self.facts.response_code.as_ref()),
+            "network_status": status,
+            "reason": decline_code,
+            "seller_message": message,
+            "type": kind,
+        })
+    }
+
+    fn card_details(&self) -> Value {
+        let card = self.card.as_ref();
+        let brand = card.map(|card| card.brand.as_str());
+        let approved = self.failure.is_none();
+        let (line1, postal_code) = avs_checks(self.facts.avs_result.as_deref());
+        json!({
+            "amount_authorized": approved.then_some(self.amount),
+            "authorization_code": self.facts.authorization_code,
+            "brand": brand,
+            "checks": {
+                "address_line1_check": line1,
+                "address_postal_code_check": postal_code,
+                "cvc_check": cvc_check(self.facts.cvc_result.as_deref()),
+            },
+            "country": null,
+            "electronic_commerce_indicator": null,
+            "exp_month": card.map(|card| card.exp_month),
+            "exp_year": card.map(|card| card.exp_year),
+            "fingerprint": null,
+            "funding": "unknown",
+            "installments": null,
+            "last4": card.map(|card| card.last4.as_str()),
+            "mandate": null,
+            "network": brand,
+            "network_transaction_id": self.facts.network_transaction_id,
+            "regulated_status": null,
+            "three_d_secure": null,
+            "transaction_link_id": null,
+            "wallet": null,
+        })
+    }
+}
+
+fn cvc_check(result: Option<&str>) -> Option<&'static str> {
+    Some(match result? {
+        "M" => "pass",
+        "N" => "fail",
+        "P" | "S" => "unchecked",
+        _ => "unavailable",
+    })
+}
+
+fn avs_checks(result: Option<&str>) -> (Option<&'static str>, Option<&'static str>) {
+    match result {
+        None => (None, None),
+        Some("Y" | "X" | "D" | "M" | "F") => (Some("pass"), Some("pass")),
+        Some("A" | "B") => (Some("pass"), Some("fail")),
+        Some("Z" | "W" | "P") => (Some("fail"), Some("pass")),
+        Some("N" | "C") => (Some("fail"), Some("fail")),
+        Some(_) => (Some("unavailable"), Some("unavailable")),
+    }
+}
+
+/// `GET /v1/charges/{id}`
+pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, Error> {
+    let expand = Expand::parse(&mut call.params)?;
+    call.params.finish()?;
+    let (app, owner) = (call.app.clone(), call.owner);
+    let read = move |tx: &mut Tx<'_>| {
+        let charge = Charge::find(tx, &owner, &id)?;
+        let charge =
+            charge.ok_or_else(|| Refusal::no_such("charge").param("charge").not_found())?;
+        expand.apply(tx, &app.seal, &owner, charge.object())
+    };
+    call.app.store.read(read).await.map(Json)
+}
+
+/// `GET /v1/charges`
+pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
+    let (page, expand) = (
+        Page::parse(&mut call.params)?,
+        Expand::parse(&mut call.params)?,
+    );
+    let intent = call.params.text("payment_intent", 100)?;
+    call.params.finish()?;
+    let (app, owner) = (call.app.clone(), call.owner);
+    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+        let filter = intent.as_deref().map(|intent| ("intent", intent));
+        let (rows, more) = page.select(tx, &LISTED, &owner, filter)?;
+        let data = rows.iter().map(|row| Ok(Charge::from_row(row)?.object()));
+        let list = pages::list("/v1/charges", data.collect::<Result<_, Error>>()?, more);
+        expand.apply(tx, &app.seal, &owner, list)
+    };
+    call.app.store.read(read).await.map(Json)
+}

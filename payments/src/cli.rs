@@ -1,0 +1,114 @@
+//! The command line. Every flag also comes from the environment; secrets come from files.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The Stripe-shaped payment API of Cardseal. It holds no card data: cards stay in the vault.
+#[derive(Debug, Parser)]
+#[command(name = "payments", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the API, resolve open payments and deliver webhooks until SIGTERM or Ctrl-C.
+    Serve(Serve),
+    /// Manage webhook endpoints.
+    #[command(subcommand)]
+    WebhookEndpoints(WebhookEndpoints),
+}
+
+/// `payments serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub database: Database,
+    /// Where the API listens.
+    #[arg(long, env = "PAYMENTS_LISTEN", default_value = "127.0.0.1:4004")]
+    pub listen: SocketAddr,
+    /// Where health and metrics listen.
+    #[arg(long, env = "PAYMENTS_ADMIN", default_value = "127.0.0.1:4005")]
+    pub admin: SocketAddr,
+    /// The vault's private listener.
+    #[arg(long, env = "PAYMENTS_VAULT_URL", default_value = "http://127.0.0.1:4002", value_parser = http_url)]
+    pub vault_url: String,
+    /// File with the service key (svc_..) that the vault's operator made for payments.
+    #[arg(long, env = "PAYMENTS_SERVICE_KEY_FILE")]
+    pub service_key_file: PathBuf,
+    /// File with payments' own sealing key, 64 hex digits; made (mode 0600) when missing. Processes that share a
+    /// database share it.
+    #[arg(long, env = "PAYMENTS_SEAL_KEY_FILE")]
+    pub seal_key_file: PathBuf,
+    /// The acquirers, in the order of preference (TOML).
+    #[arg(long, env = "PAYMENTS_ACQUIRERS")]
+    pub acquirers: PathBuf,
+    /// Test mode only: a file with seconds to add to the clock, re-read as it changes.
+    #[arg(long, env = "PAYMENTS_CLOCK_FILE")]
+    pub clock_file: Option<PathBuf>,
+}
+
+/// Where the data is.
+#[derive(Debug, Args)]
+pub struct Database {
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    #[arg(long, env = "PAYMENTS_DATABASE", hide_env_values = true)]
+    pub database: String,
+}
+
+/// `payments webhook-endpoints`
+#[derive(Debug, Subcommand)]
+pub enum WebhookEndpoints {
+    /// Make an endpoint; prints {"id","secret"}. The secret is not shown again.
+    Create(CreateEndpoint),
+    /// List all endpoints, one JSON object a line, without their secrets.
+    List(Database),
+}
+
+/// `payments webhook-endpoints create`
+#[derive(Debug, Args)]
+pub struct CreateEndpoint {
+    #[command(flatten)]
+    pub database: Database,
+    /// The merchant's id, mer_..
+    #[arg(long, env = "PAYMENTS_MERCHANT")]
+    pub merchant: String,
+    /// Where events are posted.
+    #[arg(long, env = "PAYMENTS_URL")]
+    pub url: String,
+    /// Event types, separated by commas, or * for all.
+    #[arg(
+        long,
+        env = "PAYMENTS_EVENTS",
+        default_value = "*",
+        value_delimiter = ','
+    )]
+    pub events: Vec<String>,
+    /// For live mode (https only); test mode without it.
+    #[arg(long, env = "PAYMENTS_LIVEMODE")]
+    pub livemode: bool,
+}
+
+fn http_url(text: &str) -> Result<String, String> {
+    let http = text.starts_with("http://") || text.starts_with("https://");
+    let url = text.trim_end_matches('/').to_owned();
+    if http {
+        Ok(url)
+    } else {
+        Err("must begin with http:// or https://".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

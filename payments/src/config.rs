@@ -1,0 +1,110 @@
+//! The acquirers file: who can be asked to charge a card, in the order of preference.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use serde::Deserialize;
+
+/// `acquirers.toml`: a list `[[acquirer]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcquirersFile {
+    #[serde(alias = "acquirers")]
+    acquirer: Vec<AcquirerConfig>,
+}
+
+/// One acquirer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcquirerConfig {
+    /// Our name for it; it is remembered with each payment, so it may not change.
+    pub name: String,
+    /// The connector.
+    pub dialect: Dialect,
+    /// The destination that the vault's operator registered for it.
+    pub destination: String,
+    /// Where inquiry, capture, void and refund go, without the card and past the vault.
+    pub base_url: String,
+    /// Holds the key for those calls.
+    pub api_key_file: PathBuf,
+    /// Time to connect, milliseconds.
+    #[serde(default = "default_connect_ms")]
+    pub connect_ms: u64,
+    /// Time for a whole call, milliseconds.
+    #[serde(default = "default_total_ms")]
+    pub total_ms: u64,
+    /// A payment that the acquirer does not know this long after it was sent was not made, seconds.
+    #[serde(default = "default_settle_after_s")]
+    pub settle_after_s: i64,
+}
+
+/// The connectors there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// `connectors::json`.
+    Json,
+}
+
+fn default_connect_ms() -> u64 {
+    2_000
+}
+
+fn default_total_ms() -> u64 {
+    20_000
+}
+
+fn default_settle_after_s() -> i64 {
+    120
+}
+
+/// Reads the acquirers file. Paths in it are relative to its folder.
+pub fn acquirers(path: &Path) -> anyhow::Result<Vec<AcquirerConfig>> {
+    let at = || format!("the acquirers file {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(at)?;
+    let file: AcquirersFile = toml::from_str(&text).with_context(at)?;
+    ensure!(
+        !file.acquirer.is_empty(),
+        "{} names no acquirer",
+        path.display()
+    );
+    let mut acquirers = file.acquirer;
+    for acquirer in &mut acquirers {
+        let http =
+            acquirer.base_url.starts_with("http://") || acquirer.base_url.starts_with("https://");
+        ensure!(
+            http,
+            "acquirer {}: base_url must be an http(s) URL",
+            acquirer.name
+        );
+        ensure!(
+            acquirer.settle_after_s >= 0,
+            "acquirer {}: settle_after_s is negative",
+            acquirer.name
+        );
+        acquirer.base_url = acquirer.base_url.trim_end_matches('/').to_owned();
+        if let Some(folder) = path.parent() {
+            acquirer.api_key_file = folder.join(&acquirer.api_key_file);
+        }
+    }
+    let mut names: Vec<_> = acquirers.iter().map(|a| a.name.as_str()).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    ensure!(names.len() == count, "two acquirers have the same name");
+    Ok(acquirers)
+}
+
+/// A secret that stands alone in a file.
+pub fn secret_from_file(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the secret file {}", path.display()))?;
+    let secret = text.trim();
+    let printable = !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_graphic());
+    ensure!(
+        printable,
+        "{} must hold one line of printable ASCII",
+        path.display()
+    );
+    Ok(secret.to_owned())
+}

@@ -1,0 +1,85 @@
+//! The API's edge: the table of routes. Read next: [`call`], [`form`], [`params`], [`idempotency`].
+
+pub mod call;
+pub mod expand;
+pub mod form;
+pub mod idempotency;
+pub mod pages;
+pub mod params;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::app::App;
+use crate::error::{Error, Refusal};
+use crate::intents::{cancel, capture, confirm, create, retrieve, update};
+use crate::webhooks::endpoints;
+use crate::{charges, events, payment_methods, refunds};
+
+/// The version of Stripe's API whose shapes these are.
+pub const API_VERSION: &str = "2026-10-28.endive";
+
+const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
+
+/// Every route.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route(
+            "/v1/payment_intents",
+            post(create::create).get(retrieve::list),
+        )
+        .route(
+            "/v1/payment_intents/{id}",
+            get(retrieve::one).post(update::update),
+        )
+        .route("/v1/payment_intents/{id}/confirm", post(confirm::route))
+        .route("/v1/payment_intents/{id}/capture", post(capture::route))
+        .route("/v1/payment_intents/{id}/cancel", post(cancel::route))
+        .route("/v1/payment_methods", post(payment_methods::create))
+        .route("/v1/payment_methods/{id}", get(payment_methods::retrieve))
+        .route("/v1/charges", get(charges::list))
+        .route("/v1/charges/{id}", get(charges::retrieve))
+        .route("/v1/refunds", post(refunds::create).get(refunds::list))
+        .route("/v1/refunds/{id}", get(refunds::retrieve))
+        .route("/v1/events", get(events::list))
+        .route("/v1/events/{id}", get(events::retrieve))
+        .route(
+            "/v1/webhook_endpoints",
+            post(endpoints::create).get(endpoints::list),
+        )
+        .route(
+            "/v1/webhook_endpoints/{id}",
+            get(endpoints::retrieve)
+                .post(endpoints::update)
+                .delete(endpoints::delete),
+        )
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_route)
+        .layer(middleware::from_fn(echo_version))
+        .layer(middleware::from_fn(service::headers::standard))
+        .with_state(app)
+}
+
+// The URL is not repeated: it may hold anything.
+async fn unknown_route() -> Response {
+    let message =
+        "Unrecognized request URL. Please see the documentation for the routes that this API has.";
+    Error::from(Refusal::plain(message).status(StatusCode::NOT_FOUND)).into_response()
+}
+
+/// Answers the version that was asked for, as Stripe does; the shapes are those of [`API_VERSION`].
+async fn echo_version(request: Request, next: Next) -> Response {
+    let asked = request
+        .headers()
+        .get(STRIPE_VERSION)
+        .filter(|value| value.len() <= 40)
+        .cloned();
+    let mut response = next.run(request).await;
+    let version = asked.unwrap_or_else(|| HeaderValue::from_static(API_VERSION));
+    response.headers_mut().insert(STRIPE_VERSION, version);
+    response
+}

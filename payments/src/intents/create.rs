@@ -1,0 +1,239 @@
+//! `POST /v1/payment_intents`, with or without `confirm`.
+
+use axum::response::Response;
+use serde_json::{Value, json};
+use store::{Tx, params};
+
+use super::confirm::{self, Confirm, Source};
+use super::{Details, Intent};
+use crate::app::{Origin, Owner};
+use crate::currency;
+use crate::error::{Error, Refusal};
+use crate::events;
+use crate::http::call::Call;
+use crate::http::expand::Expand;
+use crate::http::idempotency;
+use crate::http::params::{Params, merge_metadata};
+use crate::payment_methods::PaymentMethod;
+use crate::seal::Seal;
+
+/// `POST /v1/payment_intents`
+pub async fn create(call: Call) -> Response {
+    idempotency::run(call, "pi", |mut call, id| async move {
+        let wanted = Wanted::parse(&mut call.params)?;
+        call.params.finish()?;
+        let Call {
+            app, owner, origin, ..
+        } = call;
+        let now_ms = app.clock.now_ms();
+        let mut intent = wanted.intent(id.clone(), &owner, now_ms);
+        let method = match (&wanted.source, wanted.confirm) {
+            // A confirm stores the payment method itself.
+            (Some(Source::Token(token)), false) => {
+                let method =
+                    PaymentMethod::new(&app.seal, &owner, confirm::method_id(&id), now_ms, token);
+                Some(method)
+            }
+            _ => None,
+        };
+        if let Some(Source::Existing(method)) = &wanted.source {
+            intent.payment_method = Some(method.clone());
+        }
+        if let Some(method) = &method {
+            intent.payment_method = Some(method.id.clone());
+        }
+        if intent.payment_method.is_some() {
+            intent.status = "requires_confirmation".into();
+        }
+        let (shared, origin_of_event) = (app.clone(), origin.clone());
+        let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            if let Some(method) = &method {
+                method.insert(tx)?;
+            } else if let Some(id) = &intent.payment_method {
+                confirm::usable(tx, &intent.owner, id)?;
+            }
+            insert(tx, &shared.seal, &intent, &origin_of_event)
+        };
+        app.store.write(write).await?;
+        app.deliver.notify_one();
+        if wanted.confirm {
+            let confirmation = id.clone();
+            let source = wanted.source;
+            let confirm = Confirm {
+                owner: owner.clone(),
+                origin,
+                intent: id.clone(),
+                confirmation,
+                source,
+            };
+            confirm::confirm(&app, &confirm).await?;
+        }
+        confirm::answer(&app, owner, id, wanted.expand).await
+    })
+    .await
+}
+
+/// What the call asks for.
+struct Wanted {
+    amount: i64,
+    currency: String,
+    manual: bool,
+    confirm: bool,
+    source: Option<Source>,
+    details: Details,
+    expand: Expand,
+}
+
+impl Wanted {
+    fn parse(params: &mut Params) -> Result<Self, Error> {
+        let amount = currency::amount(params, "amount")?.ok_or_else(|| params.missing("amount"))?;
+        let currency = currency::currency(params)?;
+        let method = params.one_of(
+            "capture_method",
+            &["automatic", "automatic_async", "manual"],
+        )?;
+        let confirm = params.boolean("confirm")?.unwrap_or(false);
+        params.one_of("confirmation_method", &["automatic"])?;
+        let source = Source::take(params)?;
+        let mut details = Details {
+            payment_method_types: vec!["card".into()],
+            ..Details::default()
+        };
+        take_details(params, &mut details)?;
+        details.automatic_payment_methods = automatic_payment_methods(params)?;
+        if !confirm {
+            refuse_without_confirm(params, &["off_session", "return_url"])?;
+        }
+        confirm::take_options(params)?;
+        Ok(Self {
+            amount,
+            currency,
+            manual: method == Some("manual"),
+            confirm,
+            source,
+            details,
+            expand: Expand::parse(params)?,
+        })
+    }
+
+    fn intent(&self, id: String, owner: &Owner, created_ms: i64) -> Intent {
+        Intent {
+            id,
+            owner: owner.clone(),
+            created_ms,
+            amount: self.amount,
+            currency: self.currency.clone(),
+            status: "requires_payment_method".into(),
+            capture_method: if self.manual { "manual" } else { "automatic" }.into(),
+            amount_capturable: 0,
+            amount_received: 0,
+            payment_method: None,
+            latest_charge: None,
+            last_payment_error: None,
+            canceled_at: None,
+            cancellation_reason: None,
+            details: self.details.clone(),
+        }
+    }
+}
+
+/// Takes what is only kept and shown; used by updates too.
+pub fn take_details(params: &mut Params, details: &mut Details) -> Result<(), Error> {
+    let email = params.clearable("receipt_email", 500)?;
+    for (name, most, field) in [
+        ("description", 1_000, &mut details.description),
+        (
+            "statement_descriptor",
+            22,
+            &mut details.statement_descriptor,
+        ),
+        (
+            "statement_descriptor_suffix",
+            22,
+            &mut details.statement_descriptor_suffix,
+        ),
+    ] {
+        if let Some(value) = params.clearable(name, most)? {
+            *field = value;
+        }
+    }
+    if let Some(email) = email {
+        if email.as_ref().is_some_and(|email| !email.contains('@')) {
+            return Err(Refusal::new("email_invalid", "Invalid email address.")
+                .param("receipt_email")
+                .into());
+        }
+        details.receipt_email = email;
+    }
+    if let Some(usage) = params.one_of("setup_future_usage", &["off_session", "on_session"])? {
+        details.setup_future_usage = Some(usage.into());
+    }
+    if let Some(types) = params.list("payment_method_types", 50)? {
+        if types.iter().any(|kind| kind != "card") || types.is_empty() {
+            let message = "Only the payment method type card is available here.";
+            return Err(Refusal::plain(message).param("payment_method_types").into());
+        }
+        details.payment_method_types = vec!["card".into()];
+    }
+    merge_metadata(&mut details.metadata, params.metadata()?)
+}
+
+fn automatic_payment_methods(params: &mut Params) -> Result<Option<Value>, Error> {
+    let Some(mut hash) = params.hash("automatic_payment_methods")? else {
+        return Ok(None);
+    };
+    let enabled = hash
+        .boolean("enabled")?
+        .ok_or_else(|| hash.missing("enabled"))?;
+    let redirects = hash
+        .one_of("allow_redirects", &["always", "never"])?
+        .unwrap_or("always");
+    hash.finish()?;
+    Ok(enabled.then(|| json!({ "enabled": true, "allow_redirects": redirects })))
+}
+
+// Stripe's rule: these belong to a confirmation.
+fn refuse_without_confirm(params: &mut Params, names: &[&str]) -> Result<(), Error> {
+    for name in names {
+        if params.text(name, 2_048)?.is_some() {
+            let message = format!(
+                "The parameter {name} cannot be passed when creating a PaymentIntent unless confirm is set to true."
+            );
+            return Err(Refusal::plain(message).param(*name).into());
+        }
+    }
+    Ok(())
+}
+
+// The same id twice is once: a resumed call finds its row.
+fn insert(tx: &mut Tx<'_>, seal: &Seal, intent: &Intent, origin: &Origin) -> Result<(), Error> {
+    let inserted = tx.execute(
+        "insert into payment_intents (id, merchant, livemode, created_ms, amount, currency, status, capture_method,
+             payment_method, details)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
+        params![
+            &intent.id,
+            &intent.owner.merchant,
+            intent.owner.livemode,
+            intent.created_ms,
+            intent.amount,
+            &intent.currency,
+            &intent.status,
+            &intent.capture_method,
+            intent.payment_method.clone(),
+            json!(intent.details).to_string(),
+        ],
+    )?;
+    if inserted == 1 {
+        let object = intent.object(seal);
+        events::emit(
+            tx,
+            &intent.owner,
+            "payment_intent.created",
+            object,
+            origin,
+            intent.created_ms,
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Reading intents: one, or a list.
+
+use axum::Json;
+use axum::extract::Path;
+use serde_json::Value;
+use store::Tx;
+
+use super::{Intent, LISTED};
+use crate::error::Error;
+use crate::http::call::Call;
+use crate::http::expand::Expand;
+use crate::http::pages::{self, Page};
+
+/// `GET /v1/payment_intents/{id}`
+pub async fn one(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, Error> {
+    let expand = Expand::parse(&mut call.params)?;
+    call.params.finish()?;
+    let (app, owner) = (call.app, call.owner);
+    let shared = app.clone();
+    let read = move |tx: &mut Tx<'_>| {
+        let intent = Intent::load(tx, &owner, &id)?;
+        expand.apply(tx, &shared.seal, &owner, intent.object(&shared.seal))
+    };
+    app.store.read(read).await.map(Json)
+}
+
+/// `GET /v1/payment_intents`
+pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
+    let (page, expand) = (
+        Page::parse(&mut call.params)?,
+        Expand::parse(&mut call.params)?,
+    );
+    call.params.finish()?;
+    let (app, owner) = (call.app, call.owner);
+    let shared = app.clone();
+    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+        let (rows, more) = page.select(tx, &LISTED, &owner, None)?;
+        let data = rows
+            .iter()
+            .map(|row| Ok(Intent::from_row(row)?.object(&shared.seal)));
+        let list = pages::list(
+            "/v1/payment_intents",
+            data.collect::<Result<_, Error>>()?,
+            more,
+        );
+        expand.apply(tx, &shared.seal, &owner, list)
+    };
+    app.store.read(read).await.map(Json)
+}

@@ -1,0 +1,127 @@
+//! The ledger: append only, double entry. A transfer debits one account and credits another, so every currency sums
+//! to zero; authorisations and refunds are two-phase (a hold, then its release or settlement).
+//!
+//! | account | holds |
+//! |---|---|
+//! | `hold.acquirer` / `hold.merchant` | what is authorised and not yet captured |
+//! | `acquirer_receivable` | what the acquirer owes us |
+//! | `merchant_balance` | what the merchant is owed (credit) |
+//! | `refund_reserve` | refunds that the acquirer has not acknowledged |
+
+use store::{Tx, params};
+
+use crate::app::Owner;
+use crate::charges::Charge;
+use crate::error::Error;
+
+const HOLD_ACQUIRER: &str = "hold.acquirer";
+const HOLD_MERCHANT: &str = "hold.merchant";
+const RECEIVABLE: &str = "acquirer_receivable";
+const MERCHANT: &str = "merchant_balance";
+const RESERVE: &str = "refund_reserve";
+
+/// An amount that moves between two accounts, once per name.
+struct Transfer<'a> {
+    name: String,
+    owner: &'a Owner,
+    currency: &'a str,
+    intent: &'a str,
+    debit: &'static str,
+    credit: &'static str,
+    amount: i64,
+}
+
+impl Transfer<'_> {
+    // The primary key refuses the same transfer a second time, and with it the transaction that tried.
+    fn post(&self, tx: &mut Tx<'_>, now_ms: i64) -> Result<(), Error> {
+        for (account, amount) in [(self.debit, self.amount), (self.credit, -self.amount)] {
+            tx.execute(
+                "insert into ledger_entries (transfer, account, merchant, livemode, currency, amount, intent, created_ms)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8)",
+                params![
+                    &self.name,
+                    account,
+                    &self.owner.merchant,
+                    self.owner.livemode,
+                    self.currency,
+                    amount,
+                    self.intent,
+                    now_ms,
+                ],
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn of_charge<'a>(
+    charge: &'a Charge,
+    step: &str,
+    debit: &'static str,
+    credit: &'static str,
+) -> Transfer<'a> {
+    Transfer {
+        name: format!("{}:{step}", charge.id),
+        owner: &charge.owner,
+        currency: &charge.currency,
+        intent: &charge.intent,
+        debit,
+        credit,
+        amount: charge.amount,
+    }
+}
+
+/// Authorised and captured at once.
+pub fn sale(tx: &mut Tx<'_>, charge: &Charge, now_ms: i64) -> Result<(), Error> {
+    of_charge(charge, "capture", RECEIVABLE, MERCHANT).post(tx, now_ms)
+}
+
+/// Authorised.
+pub fn hold(tx: &mut Tx<'_>, charge: &Charge, now_ms: i64) -> Result<(), Error> {
+    of_charge(charge, "hold", HOLD_ACQUIRER, HOLD_MERCHANT).post(tx, now_ms)
+}
+
+/// The authorisation is over: captured or voided. The whole hold goes.
+pub fn release_hold(tx: &mut Tx<'_>, charge: &Charge, now_ms: i64) -> Result<(), Error> {
+    of_charge(charge, "release", HOLD_MERCHANT, HOLD_ACQUIRER).post(tx, now_ms)
+}
+
+/// `amount` of an authorisation is captured.
+pub fn capture(tx: &mut Tx<'_>, charge: &Charge, amount: i64, now_ms: i64) -> Result<(), Error> {
+    release_hold(tx, charge, now_ms)?;
+    Transfer {
+        amount,
+        ..of_charge(charge, "capture", RECEIVABLE, MERCHANT)
+    }
+    .post(tx, now_ms)
+}
+
+/// A step of a refund.
+pub enum RefundStep {
+    Reserve,
+    Settle,
+    Release,
+}
+
+/// Reserves, settles or gives back the amount of a refund.
+pub fn refund(
+    tx: &mut Tx<'_>,
+    charge: &Charge,
+    refund: &str,
+    step: RefundStep,
+    amount: i64,
+    now_ms: i64,
+) -> Result<(), Error> {
+    let (name, debit, credit) = match step {
+        RefundStep::Reserve => ("reserve", MERCHANT, RESERVE),
+        RefundStep::Settle => ("settle", RESERVE, RECEIVABLE),
+        RefundStep::Release => ("release", RESERVE, MERCHANT),
+    };
+    let name = format!("{refund}:{name}");
+    Transfer {
+        name,
+        amount,
+        ..of_charge(charge, "", debit, credit)
+    }
+    .post(tx, now_ms)
+}

@@ -1,0 +1,378 @@
+//! Capture, void and refund at the charge's own acquirer: committed first, repeated under the same reference until a
+//! definite answer comes, settled once.
+
+use serde_json::json;
+use store::{Row, Tx, params};
+
+use crate::app::{App, Origin, Owner};
+use crate::charges::Charge;
+use crate::connectors::{Done, Operation as Kind};
+use crate::error::Error;
+use crate::events;
+use crate::intents::Intent;
+use crate::ledger::{self, RefundStep};
+use crate::seal::Seal;
+
+const COLUMNS: &str = "id, kind, merchant, livemode, intent, charge, refund, amount, currency, state, reason, tries, \
+                       request_id, idempotency_key";
+
+/// Seconds that the call which made an operation has to itself before the resolver repeats it.
+const FIRST_TRY: i64 = 30;
+
+/// An operation.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// Our reference at the acquirer too.
+    pub id: String,
+    pub kind: Kind,
+    pub owner: Owner,
+    pub intent: String,
+    pub charge: String,
+    pub refund: Option<String>,
+    pub amount: i64,
+    pub currency: String,
+    pub state: String,
+    /// For a void: the merchant's cancellation reason.
+    pub reason: Option<String>,
+    pub tries: i64,
+    pub origin: Origin,
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Capture => "capture",
+        Kind::Void => "void",
+        Kind::Refund => "refund",
+    }
+}
+
+impl Operation {
+    /// A pending operation on a charge.
+    pub fn new(id: &str, kind: Kind, charge: &Charge, amount: i64, origin: &Origin) -> Self {
+        Self {
+            id: id.to_owned(),
+            kind,
+            owner: charge.owner.clone(),
+            intent: charge.intent.clone(),
+            charge: charge.id.clone(),
+            refund: None,
+            amount,
+            currency: charge.currency.clone(),
+            state: "pending".into(),
+            reason: None,
+            tries: 0,
+            origin: origin.clone(),
+        }
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let kind = match row.get::<String>(1)?.as_str() {
+            "capture" => Kind::Capture,
+            "void" => Kind::Void,
+            _ => Kind::Refund,
+        };
+        Ok(Self {
+            id: row.get(0)?,
+            kind,
+            owner: Owner {
+                merchant: row.get(2)?,
+                livemode: row.get(3)?,
+            },
+            intent: row.get(4)?,
+            charge: row.get(5)?,
+            refund: row.get(6)?,
+            amount: row.get(7)?,
+            currency: row.get(8)?,
+            state: row.get(9)?,
+            reason: row.get(10)?,
+            tries: row.get(11)?,
+            origin: Origin {
+                request_id: row.get(12)?,
+                idempotency_key: row.get(13)?,
+            },
+        })
+    }
+
+    /// The operation with this id, if it was begun.
+    pub fn find(tx: &mut Tx<'_>, id: &str) -> Result<Option<Self>, Error> {
+        let row = tx.first(
+            &format!("select {COLUMNS} from operations where id = $1"),
+            params![id],
+        )?;
+        row.as_ref().map(Self::from_row).transpose()
+    }
+
+    pub fn insert(&self, tx: &mut Tx<'_>, now_ms: i64) -> Result<(), Error> {
+        tx.execute(
+            "insert into operations (id, kind, merchant, livemode, intent, charge, refund, amount, currency, state,
+                 reason, created_ms, next_try_at, request_id, idempotency_key)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13, $14)",
+            params![
+                &self.id,
+                kind_name(self.kind),
+                &self.owner.merchant,
+                self.owner.livemode,
+                &self.intent,
+                &self.charge,
+                self.refund.clone(),
+                self.amount,
+                &self.currency,
+                self.reason.clone(),
+                now_ms,
+                now_ms.div_euclid(1000) + FIRST_TRY,
+                self.origin.request_id.clone(),
+                self.origin.idempotency_key.clone(),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+/// Pending operations whose time has come, put off so that nobody else takes them meanwhile.
+pub async fn due(app: &App) -> Result<Vec<Operation>, Error> {
+    let now = app.clock.now();
+    let take = move |tx: &mut Tx<'_>| -> Result<Vec<Operation>, Error> {
+        let skip_locked = if tx.is_postgres() {
+            "for update skip locked"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "update operations set next_try_at = $2, tries = tries + 1 where id in (
+                 select id from operations where state = 'pending' and next_try_at <= $1
+                 order by next_try_at limit 20 {skip_locked})
+             returning {COLUMNS}"
+        );
+        let rows = tx.all(&sql, params![now, now + FIRST_TRY])?;
+        rows.iter().map(Operation::from_row).collect()
+    };
+    app.store.write(take).await
+}
+
+/// Asks the acquirer, and settles if it gave a definite answer. None: it is still pending.
+pub async fn perform(app: &App, operation: &Operation) -> Result<Option<Done>, Error> {
+    let (owner, charge) = (operation.owner.clone(), operation.charge.clone());
+    let charge = app
+        .store
+        .read(move |tx: &mut Tx<'_>| Charge::find(tx, &owner, &charge))
+        .await?;
+    let charge = charge.ok_or(Error::Internal("an operation's charge is gone"))?;
+    let acquirer = app.acquirer(&charge.acquirer)?;
+    let payment = charge.acquirer_payment.as_deref();
+    let payment = payment.ok_or(Error::Internal(
+        "an approved charge without the acquirer's id",
+    ))?;
+    let call =
+        acquirer
+            .connector
+            .operation(operation.kind, payment, operation.amount, &operation.id);
+    let done = match acquirer.call(call).await {
+        Ok((status, body)) => {
+            let done = acquirer
+                .connector
+                .read_operation(operation.kind, status, &body);
+            if done.is_none() {
+                tracing::warn!(
+                    operation = operation.id,
+                    status,
+                    "no definite answer to an operation"
+                );
+            }
+            done
+        }
+        Err(error) => {
+            tracing::warn!(operation = operation.id, %error, "an operation was not answered");
+            None
+        }
+    };
+    let Some(done) = done else {
+        put_off(app, operation).await?;
+        return Ok(None);
+    };
+    settle(app, operation, charge, done.clone()).await?;
+    Ok(Some(done))
+}
+
+// Repeated soon, then less and less often; never given up, because money is reserved for it.
+async fn put_off(app: &App, operation: &Operation) -> Result<(), Error> {
+    let wait = [2, 5, 15, 60, 300][usize::try_from(operation.tries).unwrap_or(0).min(4)];
+    let (id, at) = (operation.id.clone(), app.clock.now() + wait);
+    let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+        tx.execute(
+            "update operations set next_try_at = $2 where id = $1 and state = 'pending'",
+            params![&id, at],
+        )?;
+        Ok(())
+    };
+    app.store.write(write).await
+}
+
+async fn settle(app: &App, operation: &Operation, charge: Charge, done: Done) -> Result<(), Error> {
+    let ok = done == Done::Yes;
+    tracing::info!(
+        operation = operation.id,
+        kind = kind_name(operation.kind),
+        ok,
+        "operation settled"
+    );
+    let (shared, operation, now_ms) = (app.clone(), operation.clone(), app.clock.now_ms());
+    let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+        let state = if ok { "succeeded" } else { "failed" };
+        let changed = tx.execute(
+            "update operations set state = $2 where id = $1 and state = 'pending'",
+            params![&operation.id, state],
+        )?;
+        if changed == 0 {
+            return Ok(());
+        }
+        let mut step = Step {
+            tx,
+            seal: &shared.seal,
+            operation: &operation,
+            charge: &charge,
+            now_ms,
+        };
+        match (operation.kind, ok) {
+            (Kind::Capture, true) => step.captured(),
+            (Kind::Void, true) => step.voided(),
+            (Kind::Refund, true) => step.refunded(),
+            (Kind::Capture | Kind::Void, false) => step.back_to_capture(),
+            (Kind::Refund, false) => step.refund_failed(),
+        }
+    };
+    app.store.write(write).await?;
+    app.deliver.notify_one();
+    Ok(())
+}
+
+/// One settlement under way.
+struct Step<'a, 'c> {
+    tx: &'a mut Tx<'c>,
+    seal: &'a Seal,
+    operation: &'a Operation,
+    charge: &'a Charge,
+    now_ms: i64,
+}
+
+impl Step<'_, '_> {
+    fn captured(&mut self) -> Result<(), Error> {
+        let amount = self.operation.amount;
+        self.tx.execute(
+            "update charges set captured = 1, amount_captured = $2 where id = $1",
+            params![&self.charge.id, amount],
+        )?;
+        self.tx.execute(
+            "update payment_intents set status = 'succeeded', amount_received = $2, amount_capturable = 0
+             where id = $1 and status = 'processing'",
+            params![&self.operation.intent, amount],
+        )?;
+        ledger::capture(self.tx, self.charge, amount, self.now_ms)?;
+        self.emit_charge("charge.captured")?;
+        self.emit_intent("payment_intent.succeeded")
+    }
+
+    fn voided(&mut self) -> Result<(), Error> {
+        self.tx.execute(
+            "update payment_intents set status = 'canceled', amount_capturable = 0, canceled_at = $2,
+                 cancellation_reason = $3 where id = $1 and status = 'processing'",
+            params![&self.operation.intent, self.now_ms.div_euclid(1000), self.operation.reason.clone()],
+        )?;
+        ledger::release_hold(self.tx, self.charge, self.now_ms)?;
+        self.emit_intent("payment_intent.canceled")
+    }
+
+    fn back_to_capture(&mut self) -> Result<(), Error> {
+        self.tx.execute(
+            "update payment_intents set status = 'requires_capture' where id = $1 and status = 'processing'",
+            params![&self.operation.intent],
+        )?;
+        Ok(())
+    }
+
+    fn refunded(&mut self) -> Result<(), Error> {
+        let amount = self.operation.amount;
+        self.tx.execute(
+            "update charges set amount_refunded = amount_refunded + $2, refund_reserved = refund_reserved - $2
+             where id = $1",
+            params![&self.charge.id, amount],
+        )?;
+        self.move_refund("succeeded", None, RefundStep::Settle)?;
+        self.emit_charge("charge.refunded")
+    }
+
+    fn refund_failed(&mut self) -> Result<(), Error> {
+        self.tx.execute(
+            "update charges set refund_reserved = refund_reserved - $2 where id = $1",
+            params![&self.charge.id, self.operation.amount],
+        )?;
+        self.move_refund("failed", Some("declined"), RefundStep::Release)?;
+        let object = self
+            .operation
+            .refund
+            .as_deref()
+            .map(|id| crate::refunds::find(self.tx, &self.operation.owner, id));
+        let object = object
+            .transpose()?
+            .flatten()
+            .map_or(json!(null), |refund| refund.object());
+        events::emit(
+            self.tx,
+            &self.operation.owner,
+            "refund.failed",
+            object,
+            &self.operation.origin,
+            self.now_ms,
+        )
+    }
+
+    fn move_refund(
+        &mut self,
+        status: &str,
+        why: Option<&str>,
+        step: RefundStep,
+    ) -> Result<(), Error> {
+        let id = self
+            .operation
+            .refund
+            .as_deref()
+            .ok_or(Error::Internal("a refund without its row"))?;
+        self.tx.execute(
+            "update refunds set status = $2, failure_reason = $3 where id = $1 and status = 'pending'",
+            params![id, status, why.map(str::to_owned)],
+        )?;
+        ledger::refund(
+            self.tx,
+            self.charge,
+            id,
+            step,
+            self.operation.amount,
+            self.now_ms,
+        )
+    }
+
+    fn emit_charge(&mut self, kind: &str) -> Result<(), Error> {
+        let charge = Charge::find(self.tx, &self.operation.owner, &self.charge.id)?;
+        let object = charge.ok_or(Error::Internal("a charge is gone"))?.object();
+        events::emit(
+            self.tx,
+            &self.operation.owner,
+            kind,
+            object,
+            &self.operation.origin,
+            self.now_ms,
+        )
+    }
+
+    fn emit_intent(&mut self, kind: &str) -> Result<(), Error> {
+        let intent = Intent::load(self.tx, &self.operation.owner, &self.operation.intent)?;
+        let object = intent.object(self.seal);
+        events::emit(
+            self.tx,
+            &self.operation.owner,
+            kind,
+            object,
+            &self.operation.origin,
+            self.now_ms,
+        )
+    }
+}

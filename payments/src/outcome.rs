@@ -1,0 +1,303 @@
+//! The outcome of an attempt: attempt, intent, charge, ledger and events move together, in one transaction, once.
+
+use serde_json::{Value, json};
+use store::{Tx, params};
+
+use crate::app::App;
+use crate::attempts::Attempt;
+use crate::charges::Charge;
+use crate::connectors::responses::PROCESSING_ERROR;
+use crate::connectors::{Decline, Payment, Verdict};
+use crate::error::Error;
+use crate::events;
+use crate::intents::Intent;
+use crate::ledger;
+use crate::payment_methods::{PaymentMethod, forget_token};
+use crate::seal::Seal;
+
+/// What is known of an attempt.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Certainly nothing was sent. `again`: the same acquirer may be asked, it has not been.
+    NotSent {
+        why: String,
+        again: bool,
+        cvc_gone: bool,
+    },
+    Approved(Payment),
+    Declined(Payment),
+    /// Something may have been sent: the acquirer has to be asked.
+    Unknown(String),
+    /// Not even the vault could be asked yet: it stays as it is.
+    Open,
+    /// The acquirer knows nothing of it, twice, after its time to settle.
+    NotCharged,
+}
+
+impl Outcome {
+    pub fn not_sent(why: String) -> Self {
+        Self::NotSent {
+            why,
+            again: false,
+            cvc_gone: false,
+        }
+    }
+
+    /// Whether another acquirer may be asked: nothing was decided, or only that it does not work here.
+    pub fn may_go_elsewhere(&self) -> bool {
+        match self {
+            Self::NotSent { .. } => true,
+            Self::Declined(payment) => {
+                matches!(&payment.verdict, Verdict::Declined(decline) if decline.elsewhere)
+            }
+            _ => false,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::NotSent { .. } => "not_sent",
+            Self::Approved(_) => "approved",
+            Self::Declined(_) => "declined",
+            Self::Unknown(_) => "unknown",
+            Self::Open => "open",
+            Self::NotCharged => "not_charged",
+        }
+    }
+}
+
+/// Commits an outcome; with `next`, the attempt that follows is committed in the same transaction and the intent stays
+/// `processing`. False when somebody else had settled it before.
+pub async fn settle(
+    app: &App,
+    attempt: &Attempt,
+    outcome: Outcome,
+    next: Option<Attempt>,
+) -> Result<bool, Error> {
+    let name = outcome.name();
+    app.metrics.count(
+        "payments_attempts_total",
+        &[("acquirer", &attempt.acquirer), ("outcome", name)],
+    );
+    match &outcome {
+        Outcome::NotSent { why, .. } | Outcome::Unknown(why) => {
+            tracing::warn!(
+                attempt = attempt.id,
+                acquirer = attempt.acquirer,
+                outcome = name,
+                why,
+                "attempt"
+            );
+        }
+        _ => tracing::info!(
+            attempt = attempt.id,
+            acquirer = attempt.acquirer,
+            outcome = name,
+            "attempt"
+        ),
+    }
+    let (shared, attempt, now_ms) = (app.clone(), attempt.clone(), app.clock.now_ms());
+    let write = move |tx: &mut Tx<'_>| {
+        let mut step = Step {
+            tx,
+            seal: &shared.seal,
+            attempt: &attempt,
+            now_ms,
+        };
+        match &outcome {
+            Outcome::Open => Ok(false),
+            Outcome::Unknown(_) => step.unknown(),
+            Outcome::Approved(payment) => step.approved(payment),
+            Outcome::Declined(payment) => step.declined(payment, next.as_ref()),
+            Outcome::NotSent { .. } => step.failed(false, next.as_ref()),
+            Outcome::NotCharged => step.failed(true, None),
+        }
+    };
+    let settled = app.store.write(write).await?;
+    app.deliver.notify_one();
+    if name == "unknown" {
+        app.resolve.notify_one();
+    }
+    Ok(settled)
+}
+
+/// One settlement under way.
+struct Step<'a, 'c> {
+    tx: &'a mut Tx<'c>,
+    seal: &'a Seal,
+    attempt: &'a Attempt,
+    now_ms: i64,
+}
+
+impl Step<'_, '_> {
+    /// Leaves the open states; whoever comes second changes nothing.
+    fn leave_open(
+        &mut self,
+        state: &str,
+        charge: Option<&str>,
+        error: Option<&Value>,
+    ) -> Result<bool, Error> {
+        let changed = self.tx.execute(
+            "update attempts set state = $2, charge = $3, error = $4 where id = $1 and state in ('sending', 'unknown')",
+            params![&self.attempt.id, state, charge.map(str::to_owned), error.map(Value::to_string)],
+        )?;
+        Ok(changed == 1)
+    }
+
+    fn unknown(&mut self) -> Result<bool, Error> {
+        let changed = self.tx.execute(
+            "update attempts set state = 'unknown', next_check_at = $2 where id = $1 and state = 'sending'",
+            params![&self.attempt.id, self.now_ms.div_euclid(1000)],
+        )?;
+        if changed == 1 {
+            self.emit_intent("payment_intent.processing")?;
+        }
+        Ok(changed == 1)
+    }
+
+    fn approved(&mut self, payment: &Payment) -> Result<bool, Error> {
+        let captured = payment.verdict == Verdict::Captured;
+        let charge = self.charge(payment, None);
+        let state = if captured { "captured" } else { "authorized" };
+        if !self.leave_open(state, Some(&charge.id), None)? {
+            return Ok(false);
+        }
+        charge.insert(self.tx)?;
+        let attempt = self.attempt;
+        let (status, received, capturable) = if captured {
+            ("succeeded", attempt.amount, 0)
+        } else {
+            ("requires_capture", 0, attempt.amount)
+        };
+        self.tx.execute(
+            "update payment_intents set status = $2, amount_received = $3, amount_capturable = $4, latest_charge = $5,
+                 last_payment_error = null where id = $1 and status = 'processing'",
+            params![&attempt.intent, status, received, capturable, &charge.id],
+        )?;
+        forget_token(self.tx, &attempt.payment_method)?;
+        if captured {
+            ledger::sale(self.tx, &charge, self.now_ms)?;
+        } else {
+            ledger::hold(self.tx, &charge, self.now_ms)?;
+        }
+        self.emit_charge("charge.succeeded", &charge.id)?;
+        let kind = if captured {
+            "payment_intent.succeeded"
+        } else {
+            "payment_intent.amount_capturable_updated"
+        };
+        self.emit_intent(kind)?;
+        Ok(true)
+    }
+
+    fn declined(&mut self, payment: &Payment, next: Option<&Attempt>) -> Result<bool, Error> {
+        let Verdict::Declined(decline) = &payment.verdict else {
+            return Err(Error::Internal("a decline that is none"));
+        };
+        let charge = self.charge(payment, Some(decline));
+        let error = self.error_object(
+            decline,
+            Some(&charge.id),
+            payment.facts.response_code.as_deref(),
+        )?;
+        if !self.leave_open("declined", Some(&charge.id), Some(&error))? {
+            return Ok(false);
+        }
+        charge.insert(self.tx)?;
+        self.emit_charge("charge.failed", &charge.id)?;
+        match next {
+            Some(next) => next.insert(self.tx)?,
+            None => {
+                forget_token(self.tx, &self.attempt.payment_method)?;
+                self.give_back(&error, Some(&charge.id))?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn failed(&mut self, card_used: bool, next: Option<&Attempt>) -> Result<bool, Error> {
+        let error = self.error_object(&PROCESSING_ERROR, None, None)?;
+        if !self.leave_open("failed", None, Some(&error))? {
+            return Ok(false);
+        }
+        if let Some(next) = next {
+            next.insert(self.tx)?;
+            return Ok(true);
+        }
+        // A card that was never sent may be confirmed once more for the same intent: its token stays.
+        if card_used {
+            forget_token(self.tx, &self.attempt.payment_method)?;
+        }
+        self.give_back(&error, None)?;
+        Ok(true)
+    }
+
+    // There is no status `failed`: the intent asks for another payment method.
+    fn give_back(&mut self, error: &Value, charge: Option<&str>) -> Result<(), Error> {
+        self.tx.execute(
+            "update payment_intents set status = 'requires_payment_method', payment_method = null,
+                 last_payment_error = $2, latest_charge = coalesce($3, latest_charge)
+             where id = $1 and status = 'processing'",
+            params![
+                &self.attempt.intent,
+                error.to_string(),
+                charge.map(str::to_owned)
+            ],
+        )?;
+        self.emit_intent("payment_intent.payment_failed")
+    }
+
+    fn charge(&self, payment: &Payment, decline: Option<&Decline>) -> Charge {
+        Charge::of_attempt(self.attempt, payment, decline, self.now_ms)
+    }
+
+    fn error_object(
+        &mut self,
+        decline: &Decline,
+        charge: Option<&str>,
+        response_code: Option<&str>,
+    ) -> Result<Value, Error> {
+        let method =
+            PaymentMethod::find(self.tx, &self.attempt.owner, &self.attempt.payment_method)?;
+        let mut error = json!({
+            "type": "card_error",
+            "code": decline.code,
+            "decline_code": decline.decline_code,
+            "message": decline.message,
+            "advice_code": decline.advice,
+            "payment_method": method.map(|method| method.object()),
+        });
+        for (name, value) in [("charge", charge), ("network_decline_code", response_code)] {
+            if let Some(value) = value {
+                error[name] = json!(value);
+            }
+        }
+        Ok(error)
+    }
+
+    fn emit_intent(&mut self, kind: &str) -> Result<(), Error> {
+        let object =
+            Intent::load(self.tx, &self.attempt.owner, &self.attempt.intent)?.object(self.seal);
+        events::emit(
+            self.tx,
+            &self.attempt.owner,
+            kind,
+            object,
+            &self.attempt.origin,
+            self.now_ms,
+        )
+    }
+
+    fn emit_charge(&mut self, kind: &str, id: &str) -> Result<(), Error> {
+        let charge = Charge::find(self.tx, &self.attempt.owner, id)?;
+        let object = charge.ok_or(Error::Internal("a charge is gone"))?.object();
+        events::emit(
+            self.tx,
+            &self.attempt.owner,
+            kind,
+            object,
+            &self.attempt.origin,
+            self.now_ms,
+        )
+    }
+}

@@ -1,0 +1,270 @@
+//! Payment methods: a card behind a token of the vault. The token is kept sealed until the card's outcome is known.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::response::Response;
+use serde_json::{Value, json};
+use store::{Row, Tx, params};
+use vault_api::Token;
+use vault_api::tokens::CardSummary;
+
+use crate::app::{App, Owner};
+use crate::error::{Error, Refusal};
+use crate::http::call::Call;
+use crate::http::expand::Expand;
+use crate::http::idempotency;
+use crate::http::params::{Metadata, Params, from_column, merge_metadata};
+use crate::seal::Seal;
+use crate::vault::Failure;
+
+const COLUMNS: &str =
+    "id, merchant, livemode, created_ms, sealed_token, brand, last4, exp_month, exp_year, metadata";
+
+/// A payment method.
+#[derive(Debug, Clone)]
+pub struct PaymentMethod {
+    pub id: String,
+    pub owner: Owner,
+    pub created_ms: i64,
+    /// None once the card's outcome is known: the token was good for one payment.
+    pub sealed_token: Option<Vec<u8>>,
+    /// None until the vault has told us.
+    pub card: Option<CardSummary>,
+    pub metadata: Metadata,
+}
+
+impl PaymentMethod {
+    pub fn new(seal: &Seal, owner: &Owner, id: String, now_ms: i64, token: &str) -> Self {
+        let sealed_token = Some(seal.seal(&id, token.as_bytes()));
+        Self {
+            id,
+            owner: owner.clone(),
+            created_ms: now_ms,
+            sealed_token,
+            card: None,
+            metadata: Metadata::new(),
+        }
+    }
+
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let brand: Option<String> = row.get(5)?;
+        let card = match brand {
+            Some(brand) => Some(CardSummary {
+                brand,
+                last4: row.get(6)?,
+                exp_month: row.get(7)?,
+                exp_year: row.get(8)?,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            id: row.get(0)?,
+            owner: Owner {
+                merchant: row.get(1)?,
+                livemode: row.get(2)?,
+            },
+            created_ms: row.get(3)?,
+            sealed_token: row.get(4)?,
+            card,
+            metadata: from_column(&row.get::<String>(9)?)?,
+        })
+    }
+
+    /// The merchant's payment method with this id, if there is one.
+    pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Self>, Error> {
+        let sql = format!(
+            "select {COLUMNS} from payment_methods where id = $1 and merchant = $2 and livemode = $3"
+        );
+        let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+        row.as_ref().map(Self::from_row).transpose()
+    }
+
+    /// Stores it; the same id twice is once.
+    pub fn insert(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let card = self.card.as_ref();
+        tx.execute(
+            "insert into payment_methods (id, merchant, livemode, created_ms, sealed_token, brand, last4, exp_month,
+                 exp_year, metadata)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
+            params![
+                &self.id,
+                &self.owner.merchant,
+                self.owner.livemode,
+                self.created_ms,
+                self.sealed_token.clone(),
+                card.map(|c| c.brand.clone()),
+                card.map(|c| c.last4.clone()),
+                card.map(|c| i64::from(c.exp_month)),
+                card.map(|c| i64::from(c.exp_year)),
+                json!(self.metadata).to_string(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// The token, while it is there.
+    pub fn token(&self, seal: &Seal) -> Result<String, Error> {
+        let Some(sealed) = &self.sealed_token else {
+            let message = "The provided PaymentMethod was previously used with a PaymentIntent without Customer \
+                           attachment. It may not be used again; ask the buyer for the card again.";
+            return Err(Refusal::new("payment_method_unexpected_state", message)
+                .param("payment_method")
+                .into());
+        };
+        let plain = seal
+            .open(&self.id, sealed)
+            .map_err(|_| Error::Internal("a sealed token cannot be opened"))?;
+        String::from_utf8(plain.to_vec()).map_err(|_| Error::Internal("a sealed token is not text"))
+    }
+
+    /// The PaymentMethod object.
+    pub fn object(&self) -> Value {
+        let card = self.card.as_ref();
+        let brand = card.map_or("unknown", |card| card.brand.as_str());
+        json!({
+            "id": self.id,
+            "object": "payment_method",
+            "allow_redisplay": "unspecified",
+            "billing_details": billing_details(),
+            "card": {
+                "brand": brand,
+                "checks": { "address_line1_check": null, "address_postal_code_check": null, "cvc_check": null },
+                "country": null,
+                "display_brand": brand,
+                "exp_month": card.map(|card| card.exp_month),
+                "exp_year": card.map(|card| card.exp_year),
+                "fingerprint": null,
+                "funding": "unknown",
+                "generated_from": null,
+                "last4": card.map(|card| card.last4.as_str()),
+                "networks": { "available": [brand], "preferred": null },
+                "regulated_status": null,
+                "three_d_secure_usage": { "supported": true },
+                "wallet": null,
+            },
+            "created": self.created_ms.div_euclid(1000),
+            "customer": null,
+            "customer_account": null,
+            "livemode": self.owner.livemode,
+            "metadata": self.metadata,
+            "type": "card",
+        })
+    }
+}
+
+/// Nothing is collected of the billing details yet.
+pub fn billing_details() -> Value {
+    json!({
+        "address": {
+            "city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null,
+        },
+        "email": null, "name": null, "phone": null, "tax_id": null,
+    })
+}
+
+/// What the vault told us of the card, kept for showing.
+pub fn remember_card(tx: &mut Tx<'_>, id: &str, card: &CardSummary) -> Result<(), Error> {
+    tx.execute(
+        "update payment_methods set brand = $2, last4 = $3, exp_month = $4, exp_year = $5 where id = $1",
+        params![id, &card.brand, &card.last4, card.exp_month, card.exp_year],
+    )?;
+    Ok(())
+}
+
+/// The card's outcome is known: the token goes.
+pub fn forget_token(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
+    tx.execute(
+        "update payment_methods set sealed_token = null where id = $1",
+        params![id],
+    )?;
+    Ok(())
+}
+
+/// Tokens live 15 minutes at the vault and their grants another 15; after a day a sealed one is of no use.
+pub fn sweep(tx: &mut Tx<'_>, now_ms: i64) -> Result<(), Error> {
+    tx.execute(
+        "update payment_methods set sealed_token = null where sealed_token is not null and created_ms < $1
+         and not exists (select 1 from attempts where payment_method = payment_methods.id
+                         and state in ('sending', 'unknown'))",
+        params![now_ms - 24 * 60 * 60 * 1000],
+    )?;
+    Ok(())
+}
+
+/// Takes `card[token]` out of a hash `card`. A token's letters are checked, its meaning is the vault's.
+pub fn take_token(params: &mut Params) -> Result<String, Error> {
+    let mut card = params.hash("card")?.ok_or_else(|| params.missing("card"))?;
+    let name = card.name_of("token");
+    let token = card.required("token", 200)?;
+    card.finish()?;
+    let letters = token
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if token.starts_with("tok_") && letters {
+        return Ok(token);
+    }
+    Err(Refusal::no_such("token").param(name).into())
+}
+
+/// `POST /v1/payment_methods`
+pub async fn create(call: Call) -> Response {
+    idempotency::run(call, "pm", |mut call, id| async move {
+        let expand = Expand::parse(&mut call.params)?;
+        if call.params.one_of("type", &["card"])?.is_none() {
+            return Err(call.params.missing("type"));
+        }
+        let token = take_token(&mut call.params)?;
+        let update = call.params.metadata()?;
+        call.params.finish()?;
+        let mut method = PaymentMethod::new(
+            &call.app.seal,
+            &call.owner,
+            id,
+            call.app.clock.now_ms(),
+            &token,
+        );
+        merge_metadata(&mut method.metadata, update)?;
+        method.card = look_at(&call.app, &call.owner, &token).await?;
+        let (app, owner) = (call.app.clone(), call.owner);
+        let write = move |tx: &mut Tx<'_>| {
+            method.insert(tx)?;
+            expand.apply(tx, &app.seal, &owner, method.object())
+        };
+        call.app.store.write(write).await
+    })
+    .await
+}
+
+// A vault that does not let payments look at tokens tells us the card at the exchange.
+async fn look_at(app: &App, owner: &Owner, token: &str) -> Result<Option<CardSummary>, Error> {
+    let Ok(token) = Token::parse(token) else {
+        return Ok(None);
+    };
+    match app.vault.lookup_token(&owner.merchant, &token).await {
+        Ok(card) => Ok(Some(card)),
+        Err(Failure::Refused(problem)) if problem.code == "not_found" => {
+            Err(Refusal::no_such("token").param("card[token]").into())
+        }
+        Err(failure) => {
+            tracing::debug!(%failure, "the token's card is not known yet");
+            Ok(None)
+        }
+    }
+}
+
+/// `GET /v1/payment_methods/{id}`
+pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, Error> {
+    let expand = Expand::parse(&mut call.params)?;
+    call.params.finish()?;
+    let (app, owner) = (call.app.clone(), call.owner);
+    let read = move |tx: &mut Tx<'_>| {
+        let method = PaymentMethod::find(tx, &owner, &id)?;
+        let method = method.ok_or_else(|| {
+            Refusal::no_such("payment_method")
+                .param("payment_method")
+                .not_found()
+        })?;
+        expand.apply(tx, &app.seal, &owner, method.object())
+    };
+    call.app.store.read(read).await.map(Json)
+}

@@ -1,0 +1,299 @@
+//! Refunds: the amount is reserved on the charge by one conditional update before the acquirer is asked, and given
+//! back only on a definite no. Two of 60 on 100 cannot both pass.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::response::Response;
+use serde_json::{Value, json};
+use store::{Row, Tx, params};
+
+use crate::app::{App, Origin, Owner};
+use crate::charges::Charge;
+use crate::connectors::Operation as Kind;
+use crate::currency;
+use crate::error::{Error, Refusal};
+use crate::http::call::Call;
+use crate::http::expand::Expand;
+use crate::http::idempotency;
+use crate::http::pages::{self, Listed, Page};
+use crate::http::params::{Metadata, Params, from_column, merge_metadata};
+use crate::intents::Intent;
+use crate::ledger::{self, RefundStep};
+use crate::operations::{self, Operation};
+
+const LISTED: Listed = Listed {
+    table: "refunds",
+    columns: "id, merchant, livemode, created_ms, charge, intent, amount, currency, status, reason, failure_reason, \
+              metadata",
+};
+
+const REASONS: &[&str] = &["duplicate", "fraudulent", "requested_by_customer"];
+
+/// A refund.
+#[derive(Debug, Clone)]
+pub struct Refund {
+    id: String,
+    created_ms: i64,
+    charge: String,
+    intent: String,
+    amount: i64,
+    currency: String,
+    status: String,
+    reason: Option<String>,
+    failure_reason: Option<String>,
+    metadata: Metadata,
+}
+
+impl Refund {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.get(0)?,
+            created_ms: row.get(3)?,
+            charge: row.get(4)?,
+            intent: row.get(5)?,
+            amount: row.get(6)?,
+            currency: row.get(7)?,
+            status: row.get(8)?,
+            reason: row.get(9)?,
+            failure_reason: row.get(10)?,
+            metadata: from_column(&row.get::<String>(11)?)?,
+        })
+    }
+
+    /// The Refund object.
+    pub fn object(&self) -> Value {
+        let mut object = json!({
+            "id": self.id,
+            "object": "refund",
+            "amount": self.amount,
+            "balance_transaction": null,
+            "charge": self.charge,
+            "created": self.created_ms.div_euclid(1000),
+            "currency": self.currency,
+            "customer": null,
+            "customer_account": null,
+            "destination_details": { "type": "card", "card": { "type": "refund" } },
+            "metadata": self.metadata,
+            "payment_intent": self.intent,
+            "payment_method": null,
+            "reason": self.reason,
+            "receipt_number": null,
+            "source_transfer_reversal": null,
+            "status": self.status,
+            "transfer_reversal": null,
+        });
+        if let Some(reason) = &self.failure_reason {
+            object["failure_reason"] = json!(reason);
+        }
+        if self.status == "pending" {
+            object["pending_reason"] = json!("processing");
+        }
+        object
+    }
+}
+
+/// The merchant's refund with this id, if there is one.
+pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Refund>, Error> {
+    let sql = format!(
+        "select {} from refunds where id = $1 and merchant = $2 and livemode = $3",
+        LISTED.columns
+    );
+    let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+    row.as_ref().map(Refund::from_row).transpose()
+}
+
+/// `POST /v1/refunds`
+pub async fn create(call: Call) -> Response {
+    idempotency::run(call, "re", |mut call, id| async move {
+        let wanted = Wanted::parse(&mut call.params)?;
+        let expand = Expand::parse(&mut call.params)?;
+        call.params.finish()?;
+        let Call {
+            app, owner, origin, ..
+        } = call;
+        let operation = reserve(&app, &owner, &id, wanted, &origin).await?;
+        if operation.state == "pending" {
+            // No definite answer leaves the refund pending: the resolver repeats it under the same reference.
+            operations::perform(&app, &operation).await?;
+        }
+        answer(&app, owner, id, expand).await
+    })
+    .await
+}
+
+/// What the call asks for.
+#[derive(Clone)]
+struct Wanted {
+    charge: Option<String>,
+    intent: Option<String>,
+    amount: Option<i64>,
+    reason: Option<&'static str>,
+    metadata: Metadata,
+}
+
+impl Wanted {
+    fn parse(params: &mut Params) -> Result<Self, Error> {
+        let (charge, intent) = (
+            params.text("charge", 100)?,
+            params.text("payment_intent", 100)?,
+        );
+        if charge.is_some() == intent.is_some() {
+            let message =
+                "One of the parameters payment_intent and charge is needed, and only one.";
+            return Err(Refusal::new("parameter_missing", message)
+                .param("payment_intent")
+                .into());
+        }
+        let mut metadata = Metadata::new();
+        merge_metadata(&mut metadata, params.metadata()?)?;
+        Ok(Self {
+            charge,
+            intent,
+            amount: currency::amount(params, "amount")?,
+            reason: params.one_of("reason", REASONS)?,
+            metadata,
+        })
+    }
+
+    fn find_charge(&self, tx: &mut Tx<'_>, owner: &Owner) -> Result<Charge, Error> {
+        if let Some(id) = &self.charge {
+            let charge = Charge::find(tx, owner, id)?;
+            return charge.ok_or_else(|| Refusal::no_such("charge").param("charge").into());
+        }
+        let id = self.intent.as_deref().unwrap_or_default();
+        let intent = Intent::find(tx, owner, id)?;
+        let intent =
+            intent.ok_or_else(|| Refusal::no_such("payment_intent").param("payment_intent"))?;
+        let charge = intent
+            .latest_charge
+            .map(|id| Charge::find(tx, owner, &id))
+            .transpose()?
+            .flatten();
+        charge.ok_or_else(|| {
+            let message = "This PaymentIntent does not have a successful charge to refund.";
+            Refusal::new("charge_not_refundable", message)
+                .param("payment_intent")
+                .into()
+        })
+    }
+}
+
+async fn reserve(
+    app: &App,
+    owner: &Owner,
+    id: &str,
+    wanted: Wanted,
+    origin: &Origin,
+) -> Result<Operation, Error> {
+    let (owner, id, origin, now_ms) = (
+        owner.clone(),
+        id.to_owned(),
+        origin.clone(),
+        app.clock.now_ms(),
+    );
+    let write = move |tx: &mut Tx<'_>| -> Result<Operation, Error> {
+        // A resumed call finds what it began.
+        if let Some(begun) = Operation::find(tx, &operation_id(&id))? {
+            return Ok(begun);
+        }
+        let charge = wanted.find_charge(tx, &owner)?;
+        let left = charge.amount_captured - charge.amount_refunded - charge.refund_reserved;
+        let amount = wanted.amount.unwrap_or(left);
+        let reserved = tx.execute(
+            "update charges set refund_reserved = refund_reserved + $2
+             where id = $1 and status = 'succeeded' and $2 > 0
+               and amount_refunded + refund_reserved + $2 <= amount_captured",
+            params![&charge.id, amount],
+        )?;
+        if reserved == 0 {
+            return Err(not_refundable(&charge, left));
+        }
+        tx.execute(
+            "insert into refunds (id, merchant, livemode, created_ms, charge, intent, amount, currency, status, reason,
+                 metadata)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10)",
+            params![
+                &id,
+                &owner.merchant,
+                owner.livemode,
+                now_ms,
+                &charge.id,
+                &charge.intent,
+                amount,
+                &charge.currency,
+                wanted.reason.map(str::to_owned),
+                json!(wanted.metadata).to_string(),
+            ],
+        )?;
+        ledger::refund(tx, &charge, &id, RefundStep::Reserve, amount, now_ms)?;
+        let mut operation =
+            Operation::new(&operation_id(&id), Kind::Refund, &charge, amount, &origin);
+        operation.refund = Some(id.clone());
+        operation.insert(tx, now_ms)?;
+        Ok(operation)
+    };
+    app.store.write(write).await
+}
+
+fn operation_id(refund: &str) -> String {
+    format!(
+        "op_{}",
+        refund.split_once('_').map_or(refund, |(_, rest)| rest)
+    )
+}
+
+fn not_refundable(charge: &Charge, left: i64) -> Error {
+    let refusal = if charge.amount_captured == 0 {
+        Refusal::new(
+            "charge_not_refundable",
+            "This charge was not captured, so there is nothing to refund.",
+        )
+    } else if left == 0 {
+        Refusal::new(
+            "charge_already_refunded",
+            "The charge has already been refunded.",
+        )
+    } else {
+        let message = "The refund amount is greater than the unrefunded amount on the charge.";
+        Refusal::new("amount_too_large", message).param("amount")
+    };
+    refusal.into()
+}
+
+async fn answer(app: &App, owner: Owner, id: String, expand: Expand) -> Result<Value, Error> {
+    let shared = app.clone();
+    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+        let refund = find(tx, &owner, &id)?;
+        let refund = refund.ok_or_else(|| Refusal::no_such("refund").param("id").not_found())?;
+        expand.apply(tx, &shared.seal, &owner, refund.object())
+    };
+    app.store.read(read).await
+}
+
+/// `GET /v1/refunds/{id}`
+pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, Error> {
+    let expand = Expand::parse(&mut call.params)?;
+    call.params.finish()?;
+    answer(&call.app, call.owner, id, expand).await.map(Json)
+}
+
+/// `GET /v1/refunds`
+pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
+    let (page, expand) = (
+        Page::parse(&mut call.params)?,
+        Expand::parse(&mut call.params)?,
+    );
+    let charge = call.params.text("charge", 100)?;
+    let intent = call.params.text("payment_intent", 100)?;
+    call.params.finish()?;
+    let (app, owner) = (call.app.clone(), call.owner);
+    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+        let by_intent = intent.as_deref().map(|id| ("intent", id));
+        let filter = charge.as_deref().map(|id| ("charge", id)).or(by_intent);
+        let (rows, more) = page.select(tx, &LISTED, &owner, filter)?;
+        let data = rows.iter().map(|row| Ok(Refund::from_row(row)?.object()));
+        let list = pages::list("/v1/refunds", data.collect::<Result<_, Error>>()?, more);
+        expand.apply(tx, &app.seal, &owner, list)
+    };
+    call.app.store.read(read).await.map(Json)
+}

@@ -1,0 +1,163 @@
+//! The resolver: finds out what became of attempts and operations that nobody waits for any more.
+//!
+//! An attempt that is still `sending` is closed at the vault. One that may have been sent is asked for by our
+//! reference: found, it is adopted; not found is final only after the acquirer's time to settle and a second "no".
+
+use std::time::Duration;
+
+use service::client::Error as CallError;
+use service::listen::Stop;
+
+use crate::app::App;
+use crate::attempts::{self, Attempt};
+use crate::error::Error;
+use crate::http::idempotency;
+use crate::operations;
+use crate::outcome::{self, Outcome};
+use crate::payment_methods;
+use store::{Tx, params};
+
+const POLL: Duration = Duration::from_millis(500);
+/// While one resolver works on an attempt, others leave it alone for so long (seconds).
+const LEASE: i64 = 30;
+/// Waits between inquiries, seconds.
+const WAITS: [i64; 6] = [1, 2, 5, 15, 60, 300];
+/// Housekeeping happens every so many polls.
+const SWEEP_EVERY: u32 = 600;
+
+/// Runs until `stop`.
+pub async fn run(app: App, stop: Stop) {
+    for round in 0u32.. {
+        if let Err(error) = once(&app).await {
+            tracing::error!(%error, "resolver");
+        }
+        if round % SWEEP_EVERY == 0
+            && let Err(error) = sweep(&app).await
+        {
+            tracing::error!(%error, "sweep");
+        }
+        tokio::select! {
+            () = stop.wait() => return,
+            () = app.resolve.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+async fn once(app: &App) -> Result<(), Error> {
+    for attempt in attempts::due(app, LEASE).await? {
+        // One that cannot be resolved must not keep the others waiting.
+        if let Err(error) = resolve(app, &attempt).await {
+            tracing::error!(attempt = attempt.id, %error, "an attempt could not be resolved");
+        }
+    }
+    for operation in operations::due(app).await? {
+        if let Err(error) = operations::perform(app, &operation).await {
+            tracing::error!(operation = operation.id, %error, "an operation could not be performed");
+        }
+    }
+    Ok(())
+}
+
+async fn resolve(app: &App, attempt: &Attempt) -> Result<(), Error> {
+    let outcome = if attempt.state == "sending" {
+        attempts::close(app, attempt).await?.0
+    } else {
+        inquire(app, attempt).await?
+    };
+    if !matches!(outcome, Outcome::Open) {
+        let unknown = matches!(outcome, Outcome::Unknown(_));
+        outcome::settle(app, attempt, outcome, None).await?;
+        if !unknown {
+            return Ok(());
+        }
+    }
+    if attempt.state == "unknown" {
+        let wait = WAITS[usize::try_from(attempt.checks)
+            .unwrap_or(0)
+            .min(WAITS.len() - 1)];
+        put_off(app, attempt, wait).await?;
+    }
+    Ok(())
+}
+
+async fn inquire(app: &App, attempt: &Attempt) -> Result<Outcome, Error> {
+    let acquirer = app.acquirer(&attempt.acquirer)?;
+    let asked_at = app.clock.now();
+    let answer = match acquirer
+        .call(acquirer.connector.inquiry(&attempt.reference))
+        .await
+    {
+        Ok((status, body)) => acquirer.connector.read_inquiry(status, &body),
+        Err(CallError::NotSent(why) | CallError::Unknown(why)) => {
+            tracing::warn!(attempt = attempt.id, why, "an inquiry was not answered");
+            None
+        }
+    };
+    let Some(payments) = answer else {
+        return Ok(Outcome::Open);
+    };
+    if payments.len() > 1 {
+        tracing::error!(
+            attempt = attempt.id,
+            count = payments.len(),
+            "several payments under one reference"
+        );
+    }
+    // Among several an approved one counts: it moves money.
+    let found = payments
+        .into_iter()
+        .map(|payment| attempts::adopt(attempt, payment));
+    let best = found.reduce(|best, other| {
+        if matches!(other, Outcome::Approved(_)) {
+            other
+        } else {
+            best
+        }
+    });
+    if let Some(outcome) = best {
+        return Ok(outcome);
+    }
+    let negatives = count_negative(app, attempt).await?;
+    let settled_at = attempt.created_ms.div_euclid(1000) + acquirer.settle_after_s();
+    let over = negatives >= 2 && asked_at >= settled_at;
+    Ok(if over {
+        Outcome::NotCharged
+    } else {
+        Outcome::Open
+    })
+}
+
+async fn count_negative(app: &App, attempt: &Attempt) -> Result<i64, Error> {
+    let id = attempt.id.clone();
+    let write = move |tx: &mut Tx<'_>| -> Result<i64, Error> {
+        let row = tx.first(
+            "update attempts set negative_inquiries = negative_inquiries + 1 where id = $1
+             returning negative_inquiries",
+            params![&id],
+        )?;
+        Ok(row.ok_or(Error::Internal("an attempt is gone"))?.get(0)?)
+    };
+    app.store.write(write).await
+}
+
+async fn put_off(app: &App, attempt: &Attempt, wait: i64) -> Result<(), Error> {
+    let (id, at) = (attempt.id.clone(), app.clock.now() + wait);
+    let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+        tx.execute(
+            "update attempts set next_check_at = $2 where id = $1 and state in ('sending', 'unknown')",
+            params![&id, at],
+        )?;
+        Ok(())
+    };
+    app.store.write(write).await
+}
+
+async fn sweep(app: &App) -> Result<(), Error> {
+    let (now, now_ms) = (app.clock.now(), app.clock.now_ms());
+    let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+        idempotency::sweep(tx, now)?;
+        payment_methods::sweep(tx, now_ms)
+    };
+    app.store.write(write).await
+}

@@ -1,0 +1,325 @@
+//! The other side, over real HTTP: the vault's private listener and an acquirer speaking the JSON dialect. The bank
+//! keeps its own book, and money is counted there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use vault_api::forward::{Close, Forward};
+use vault_api::keys::{ApiKey, Kind, Lookup, Mode};
+use vault_api::tokens::Exchange;
+use vault_api::{Code, Grant, Token};
+
+/// What a card does when it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Card {
+    Approves,
+    /// With this response code.
+    Declines(&'static str),
+    /// The acquirer charges it, and its answer is lost.
+    AnswerLost,
+    /// It is lost on the way, after bytes were sent: never charged.
+    RequestLost,
+    /// The vault could not connect.
+    NotSent,
+    /// The vault sends it and dies before it answers; it has the outcome recorded.
+    VaultHangs,
+}
+
+/// What the vault knows of a token.
+struct TokenRow {
+    card: Card,
+    used_by: Option<String>,
+    grant: Grant,
+}
+
+#[derive(Default)]
+pub struct Book {
+    tokens: HashMap<String, TokenRow>,
+    /// Grants, by their public half.
+    grants: HashMap<String, Card>,
+    keys: HashMap<String, Value>,
+    /// The vault's recorded attempts.
+    attempts: HashMap<String, Value>,
+    /// The acquirer's payments, by their id.
+    payments: HashMap<String, Value>,
+    /// The acquirer's operations, by our reference: kind, payment, amount.
+    operations: HashMap<String, (String, String, i64)>,
+    pub forwards: Vec<Value>,
+    pub exchanges: usize,
+    /// Answers that the next operations get instead of their own, after they are booked.
+    pub operation_faults: Vec<StatusCode>,
+    /// Operations are refused for good.
+    pub refuse_operations: bool,
+    /// Inquiries are answered 500.
+    pub inquiries_down: bool,
+    pub inquiries: usize,
+}
+
+#[derive(Clone, Default)]
+pub struct Bank(Arc<Mutex<Book>>);
+
+pub const SERVICE_KEY: &str = "svc_test_for_the_tests";
+pub const ACQUIRER_KEY: &str = "acquirer-key";
+
+impl Bank {
+    pub fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().expect("not poisoned")
+    }
+
+    pub fn token(&self, card: Card) -> String {
+        let token = Token::random();
+        let row = TokenRow {
+            card,
+            used_by: None,
+            grant: Grant::random(),
+        };
+        let mut book = self.book();
+        book.grants.insert(row.grant.public().to_owned(), card);
+        book.tokens.insert(token.expose().to_owned(), row);
+        token.expose().to_owned()
+    }
+
+    pub fn key(&self, merchant: &str, kind: Kind, mode: Mode) -> ApiKey {
+        let key = ApiKey::random(kind, mode);
+        let info = json!({
+            "id": "key_1", "merchant": merchant, "merchant_name": "Shop", "mode": mode, "kind": kind, "scopes": [],
+            "origins": [],
+        });
+        self.book().keys.insert(key.sha256_hex(), info);
+        key
+    }
+
+    /// What the acquirer has taken and given back, over all payments.
+    pub fn taken(&self) -> (i64, i64) {
+        let book = self.book();
+        let sum = |field: &str| {
+            book.payments
+                .values()
+                .filter_map(|payment| payment[field].as_i64())
+                .sum()
+        };
+        (sum("captured_amount"), sum("refunded_amount"))
+    }
+
+    pub fn charges(&self) -> usize {
+        self.book()
+            .payments
+            .values()
+            .filter(|payment| payment["status"] != "declined")
+            .count()
+    }
+
+    pub async fn serve(&self) -> String {
+        let router = Router::new()
+            .route("/v1/keys/lookup", post(lookup))
+            .route("/v1/exchange", post(exchange))
+            .route("/v1/forward", post(forward))
+            .route("/v1/attempts/close", post(close))
+            .route("/json/v1/payments", get(inquiry))
+            .route("/json/v1/payments/{id}/{verb}", post(operation))
+            .with_state(self.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bound");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+}
+
+fn problem(code: Code) -> Response {
+    let body = json!({
+        "type": format!("urn:cardseal:problem:{}", code.as_str()), "title": code.title(), "status": code.status(),
+        "code": code.as_str(), "request_id": "req_vault",
+    });
+    (
+        StatusCode::from_u16(code.status()).expect("a status"),
+        Json(body),
+    )
+        .into_response()
+}
+
+fn from_payments(headers: &HeaderMap) -> bool {
+    headers
+        .get("authorization")
+        .is_some_and(|value| *value == format!("Bearer {SERVICE_KEY}"))
+}
+
+async fn lookup(
+    State(bank): State<Bank>,
+    headers: HeaderMap,
+    Json(body): Json<Lookup>,
+) -> Response {
+    if !from_payments(&headers) {
+        return problem(Code::Unauthenticated);
+    }
+    match bank.book().keys.get(&body.sha256) {
+        Some(info) => Json(info.clone()).into_response(),
+        None => problem(Code::NotFound),
+    }
+}
+
+async fn exchange(
+    State(bank): State<Bank>,
+    headers: HeaderMap,
+    Json(body): Json<Exchange>,
+) -> Response {
+    let merchant = headers
+        .get("cardseal-merchant")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    if !from_payments(&headers) || !merchant.starts_with("mer_") || key.is_empty() {
+        return problem(Code::Unauthenticated);
+    }
+    let mut book = bank.book();
+    book.exchanges += 1;
+    let Some(row) = book.tokens.get_mut(&body.source) else {
+        return problem(Code::NotFound);
+    };
+    if row.used_by.get_or_insert_with(|| key.clone()) != &key {
+        return problem(Code::TokenAlreadyUsed);
+    }
+    let grant = json!({
+        "id": row.grant.expose(), "amount": body.amount, "currency": body.currency, "expires_at": 0,
+        "authorisations_left": 3, "authentications_left": 3, "cvc": true,
+    });
+    let card = json!({ "brand": "visa", "last4": "4242", "exp_month": 12, "exp_year": 2040 });
+    Json(json!({ "grant": grant, "card": card })).into_response()
+}
+
+async fn forward(
+    State(bank): State<Bank>,
+    headers: HeaderMap,
+    Json(body): Json<Forward>,
+) -> Response {
+    if !from_payments(&headers) {
+        return problem(Code::Unauthenticated);
+    }
+    let (answer, hangs) = {
+        let mut book = bank.book();
+        if let Some(recorded) = book.attempts.get(&body.attempt) {
+            return Json(recorded.clone()).into_response();
+        }
+        book.forwards
+            .push(json!({ "attempt": body.attempt, "body": body.body, "amount": body.amount }));
+        let card = book.grants[body.grant.public()];
+        let answer = send(&mut book, card, &body);
+        book.attempts.insert(body.attempt.clone(), answer.clone());
+        (answer, card == Card::VaultHangs)
+    };
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    Json(answer).into_response()
+}
+
+fn send(book: &mut Book, card: Card, forward: &Forward) -> Value {
+    let failed = |bytes_sent: &str, failure: &str| json!({ "attempt": forward.attempt, "bytes_sent": bytes_sent, "failure": failure });
+    let charged = |status: &str, code: &str| {
+        let captured = if status == "captured" {
+            forward.amount
+        } else {
+            0
+        };
+        json!({
+            "id": format!("pay_{}", forward.attempt), "reference": forward.reference, "status": status,
+            "amount": forward.amount, "currency": forward.currency.to_ascii_uppercase(), "response_code": code,
+            "auth_code": "123456", "network_transaction_id": "ntx1", "cvc_result": "M", "avs_result": "Y",
+            "captured_amount": captured, "refunded_amount": 0,
+        })
+    };
+    let status = if forward.body["capture"] == true {
+        "captured"
+    } else {
+        "authorised"
+    };
+    let payment = match card {
+        Card::NotSent => return failed("none", "connect"),
+        Card::RequestLost => return failed("all", "timeout"),
+        Card::Declines(code) => charged("declined", code),
+        Card::Approves | Card::AnswerLost | Card::VaultHangs => charged(status, "00"),
+    };
+    book.payments
+        .insert(format!("pay_{}", forward.attempt), payment.clone());
+    if card == Card::AnswerLost {
+        return failed("all", "reset");
+    }
+    json!({
+        "attempt": forward.attempt, "bytes_sent": "all", "cvc_sent": true,
+        "response": { "status": 200, "body": payment },
+    })
+}
+
+async fn close(State(bank): State<Bank>, Json(body): Json<Close>) -> Response {
+    let closed = json!({ "attempt": body.attempt, "bytes_sent": "none", "failure": "closed" });
+    let recorded = bank
+        .book()
+        .attempts
+        .entry(body.attempt)
+        .or_insert(closed)
+        .clone();
+    Json(recorded).into_response()
+}
+
+async fn inquiry(
+    State(bank): State<Bank>,
+    headers: HeaderMap,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let mut book = bank.book();
+    book.inquiries += 1;
+    let ours = headers
+        .get("authorization")
+        .is_some_and(|value| *value == format!("Bearer {ACQUIRER_KEY}"));
+    if book.inquiries_down || !ours {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let found: Vec<&Value> = book
+        .payments
+        .values()
+        .filter(|payment| payment["reference"] == query["reference"])
+        .collect();
+    Json(json!({ "payments": found })).into_response()
+}
+
+async fn operation(
+    State(bank): State<Bank>,
+    Path((id, verb)): Path<(String, String)>,
+    Json(body): Json<Value>,
+) -> Response {
+    let reference = body["reference"].as_str().expect("a reference").to_owned();
+    let mut book = bank.book();
+    if book.refuse_operations {
+        return Json(json!({ "id": id, "status": "declined", "response_code": "13" }))
+            .into_response();
+    }
+    let amount = body["amount"].as_i64().unwrap_or(0);
+    let known = book.operations.contains_key(&reference);
+    let payment = book.payments.get_mut(&id).expect("a payment");
+    let (field, status) = match verb.as_str() {
+        "capture" => ("captured_amount", "captured"),
+        "refunds" => ("refunded_amount", "refunded"),
+        _ => ("voided_amount", "voided"),
+    };
+    if !known {
+        payment[field] = json!(payment[field].as_i64().unwrap_or(0) + amount);
+        book.operations
+            .insert(reference, (verb, id.clone(), amount));
+    }
+    if let Some(fault) = book.operation_faults.pop() {
+        return fault.into_response();
+    }
+    Json(json!({ "id": id, "status": status, "response_code": "00", "amount": amount }))
+        .into_response()
+}

@@ -1,0 +1,50 @@
+//! A merchant's webhook receiver: keeps what arrives, answers what it is told to.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+
+#[derive(Clone, Default)]
+pub struct Hooks {
+    received: Arc<Mutex<Vec<(HeaderMap, String)>>>,
+    /// The answers to give before 200s.
+    answers: Arc<Mutex<Vec<StatusCode>>>,
+}
+
+impl Hooks {
+    pub async fn serve(&self) -> String {
+        let router = Router::new()
+            .route("/hook", post(receive))
+            .with_state(self.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bound");
+        let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    pub fn answer_first(&self, status: StatusCode) {
+        self.answers.lock().expect("not poisoned").push(status);
+    }
+
+    pub fn received(&self) -> Vec<(HeaderMap, String)> {
+        self.received.lock().expect("not poisoned").clone()
+    }
+}
+
+async fn receive(State(hooks): State<Hooks>, headers: HeaderMap, body: Bytes) -> Response {
+    let body = String::from_utf8(body.to_vec()).expect("text");
+    hooks
+        .received
+        .lock()
+        .expect("not poisoned")
+        .push((headers, body));
+    let answer = hooks.answers.lock().expect("not poisoned").pop();
+    answer.unwrap_or(StatusCode::OK).into_response()
+}

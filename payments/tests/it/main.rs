@@ -1,0 +1,14 @@
+//! The service as a program, against real HTTP counterparts, on SQLite and (when `CARDSEAL_TEST_POSTGRES` names a
+//! server) on PostgreSQL.
+
+mod bank;
+mod hooks;
+mod world;
+
+mod bad_input;
+mod cli;
+mod idempotency;
+mod pay;
+mod refunds;
+mod unknown;
+mod webhooks;

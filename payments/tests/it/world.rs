@@ -1,0 +1,370 @@
+//! One running service with everything around it. Tests speak through it, by HTTP alone.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, Method, Request};
+use bytes::Bytes;
+use serde_json::Value;
+use service::Client;
+use store::{Location, Store, Tx};
+use vault_api::keys::{ApiKey, Kind, Mode};
+
+use crate::bank::{ACQUIRER_KEY, Bank, Card, SERVICE_KEY};
+
+/// Which store a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Db {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes a test of each function, on each store.
+macro_rules! on_both_stores {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                super::$name($crate::world::World::start($crate::world::Db::Sqlite).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                if std::env::var_os("CARDSEAL_TEST_POSTGRES").is_some() {
+                    super::$name($crate::world::World::start($crate::world::Db::Postgres).await).await;
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use on_both_stores;
+
+pub struct World {
+    pub bank: Bank,
+    pub merchant: ApiKey,
+    pub base: String,
+    pub admin: String,
+    pub database: String,
+    folder: PathBuf,
+    child: Option<Child>,
+    client: Client,
+}
+
+/// An answer of the API.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+    pub json: Value,
+}
+
+impl Answer {
+    /// The error's code.
+    pub fn code(&self) -> &str {
+        self.json["error"]["code"].as_str().unwrap_or_default()
+    }
+
+    pub fn id(&self) -> String {
+        self.json["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("an object: {}", self.text))
+            .to_owned()
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self
+    }
+}
+
+impl World {
+    pub async fn start(db: Db) -> Self {
+        let name = format!(
+            "cs_payments_{}",
+            vault_api::ids::random_base62(12).to_ascii_lowercase()
+        );
+        let folder = std::env::temp_dir().join(&name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let database = match db {
+            Db::Sqlite => format!("sqlite:{}", folder.join("payments.db").display()),
+            Db::Postgres => tokio::task::spawn_blocking(move || fresh_postgres(&name))
+                .await
+                .expect("made"),
+        };
+        let bank = Bank::default();
+        let url = bank.serve().await;
+        std::fs::write(folder.join("service.key"), SERVICE_KEY).expect("written");
+        std::fs::write(folder.join("acquirer.key"), ACQUIRER_KEY).expect("written");
+        let acquirers = format!(
+            "[[acquirer]]\nname = \"first\"\ndialect = \"json\"\ndestination = \"acquirer\"\nbase_url = \"{url}\"\n\
+             api_key_file = \"acquirer.key\"\nconnect_ms = 1000\ntotal_ms = 1500\nsettle_after_s = 3\n"
+        );
+        std::fs::write(folder.join("acquirers.toml"), acquirers).expect("written");
+        std::fs::write(folder.join("vault.url"), &url).expect("written");
+        let mut world = Self {
+            merchant: bank.key("mer_one", Kind::Secret, Mode::Test),
+            bank,
+            base: String::new(),
+            admin: String::new(),
+            database,
+            folder,
+            child: None,
+            client: Client::new(Duration::from_secs(5), Duration::from_secs(30)),
+        };
+        world.run().await;
+        world
+    }
+
+    /// Starts the program and waits until it listens.
+    pub async fn run(&mut self) {
+        let file = |name: &str| self.folder.join(name);
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(file("log"))
+            .expect("a log");
+        let before = std::fs::read_to_string(file("log")).expect("the log").len();
+        let child = Command::new(env!("CARGO_BIN_EXE_payments"))
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin",
+                "127.0.0.1:0",
+                "--database",
+                &self.database,
+            ])
+            .args([
+                "--vault-url",
+                &std::fs::read_to_string(file("vault.url")).expect("the url"),
+            ])
+            .arg("--service-key-file")
+            .arg(file("service.key"))
+            .arg("--seal-key-file")
+            .arg(file("seal.key"))
+            .arg("--acquirers")
+            .arg(file("acquirers.toml"))
+            .arg("--clock-file")
+            .arg(file("clock"))
+            .env("CARDSEAL_LOG", "debug")
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn();
+        self.child = Some(child.expect("started"));
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let log = std::fs::read_to_string(file("log")).expect("the log");
+            let line = log[before..]
+                .lines()
+                .find(|line| line.contains("\"message\":\"listening\""));
+            if let Some(line) = line {
+                let line: Value = serde_json::from_str(line).expect("JSON");
+                self.base = format!("http://{}", line["listen"].as_str().expect("an address"));
+                self.admin = format!("http://{}", line["admin"].as_str().expect("an address"));
+                return;
+            }
+            assert!(Instant::now() < until, "the program does not listen: {log}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("killed");
+            child.wait().expect("ended");
+        }
+    }
+
+    pub fn advance_clock(&self, seconds: i64) {
+        std::fs::write(self.folder.join("clock"), seconds.to_string()).expect("written");
+    }
+
+    pub fn token(&self, card: Card) -> String {
+        self.bank.token(card)
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, &self.merchant.clone(), None, "")
+            .await
+    }
+
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.call(
+            Method::POST,
+            path,
+            &self.merchant.clone(),
+            None,
+            &encode(form),
+        )
+        .await
+    }
+
+    pub async fn post_as(&self, key: &str, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.call(
+            Method::POST,
+            path,
+            &self.merchant.clone(),
+            Some(key),
+            &encode(form),
+        )
+        .await
+    }
+
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        who: &ApiKey,
+        key: Option<&str>,
+        body: &str,
+    ) -> Answer {
+        let authorization = format!("Bearer {}", who.expose());
+        let mut headers = vec![("authorization", authorization.as_str())];
+        if method == Method::POST {
+            headers.push(("content-type", "application/x-www-form-urlencoded"));
+        }
+        if let Some(key) = key {
+            headers.push(("idempotency-key", key));
+        }
+        self.raw(method, path, &headers, body).await
+    }
+
+    pub async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request
+            .body(Bytes::from(body.to_owned()))
+            .expect("a request");
+        let response = self.client.send(request).await.expect("an answer");
+        let (head, body) = response.into_parts();
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            text,
+            json,
+        }
+    }
+
+    /// A confirmed payment of `amount` USD.
+    pub async fn pay(&self, amount: i64, card: Card, extra: &[(&str, &str)]) -> Answer {
+        let (amount, token) = (amount.to_string(), self.token(card));
+        let mut form = pay_form(&amount, &token);
+        form.extend_from_slice(extra);
+        self.post("/v1/payment_intents", &form).await
+    }
+
+    /// Waits until the intent has this status.
+    pub async fn until_status(&self, id: &str, status: &str) -> Answer {
+        let until = Instant::now() + Duration::from_secs(25);
+        loop {
+            let answer = self.get(&format!("/v1/payment_intents/{id}")).await.ok();
+            if answer.json["status"] == status {
+                return answer;
+            }
+            assert!(Instant::now() < until, "not {status}: {}", answer.text);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The types of the intent's and charge's events so far, oldest first.
+    pub async fn event_types(&self) -> Vec<String> {
+        let list = self.get("/v1/events?limit=100").await.ok();
+        let data = list.json["data"].as_array().expect("a list").clone();
+        data.iter()
+            .rev()
+            .map(|event| event["type"].as_str().expect("a type").to_owned())
+            .collect()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).expect("the log")
+    }
+
+    pub async fn rows(&self, sql: &'static str) -> Vec<(String, i64)> {
+        let location: Location = self.database.parse().expect("a location");
+        let store = tokio::task::spawn_blocking(move || Store::open(&location, &[]))
+            .await
+            .expect("joined");
+        let read = move |tx: &mut Tx<'_>| -> Result<Vec<(String, i64)>, store::Error> {
+            tx.all(sql, &[])?
+                .iter()
+                .map(|row| Ok((row.get(0)?, row.get(1)?)))
+                .collect()
+        };
+        store.expect("opened").read(read).await.expect("read")
+    }
+
+    /// What must hold at the end of every test: the ledger sums to zero, and no token or grant is in the log or in a
+    /// stored event.
+    pub async fn finish(mut self) {
+        let sums = self.rows("select currency, cast(sum(amount) as bigint) from ledger_entries group by currency").await;
+        assert!(
+            sums.iter().all(|(_, sum)| *sum == 0),
+            "the ledger does not sum to zero: {sums:?}"
+        );
+        let odd = self
+            .rows("select transfer, cast(sum(amount) as bigint) from ledger_entries group by transfer having sum(amount) <> 0")
+            .await;
+        assert!(odd.is_empty(), "transfers that do not balance: {odd:?}");
+        let leaks = self
+            .rows("select id, created_ms from events where body like '%tok\\_%' escape '\\' or body like '%grant\\_%' escape '\\'")
+            .await;
+        assert!(leaks.is_empty(), "an event holds a token: {leaks:?}");
+        let log = self.log();
+        assert!(
+            !log.contains("tok_") && !log.contains("grant_"),
+            "the log holds a token"
+        );
+        assert!(!log.contains("\"level\":\"ERROR\""), "{log}");
+        self.kill();
+        std::fs::remove_dir_all(&self.folder).expect("removed");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub fn pay_form<'a>(amount: &'a str, token: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("amount", amount),
+        ("currency", "usd"),
+        ("confirm", "true"),
+        ("payment_method_data[type]", "card"),
+        ("payment_method_data[card][token]", token),
+    ]
+}
+
+pub fn encode(form: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish()
+}
+
+fn fresh_postgres(name: &str) -> String {
+    let url = std::env::var("CARDSEAL_TEST_POSTGRES").expect("a server");
+    let mut client = postgres::Client::connect(&url, postgres::NoTls).expect("connected");
+    client
+        .batch_execute(&format!("create database {name}"))
+        .expect("created");
+    let (server, _) = url.rsplit_once('/').expect("a url with a database");
+    format!("{server}/{name}")
+}
