@@ -68,7 +68,7 @@ impl Page {
         };
         // Without a cursor every row is beyond the beginning of time.
         let (at_ms, at_id) = match id {
-            None => (0, String::new()),
+            None => (0i64, String::new()),
             Some(id) => {
                 let sql = format!(
                     "select created_ms from {table} where id = $1 and merchant = $2 and livemode = $3"

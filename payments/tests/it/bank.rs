@@ -33,7 +33,6 @@ pub enum Card {
 
 /// What the vault knows of a token.
 struct TokenRow {
-    card: Card,
     used_by: Option<String>,
     grant: Grant,
 }
@@ -75,7 +74,6 @@ impl Bank {
     pub fn token(&self, card: Card) -> String {
         let token = Token::random();
         let row = TokenRow {
-            card,
             used_by: None,
             grant: Grant::random(),
         };

@@ -1,6 +1,6 @@
 //! Paying, declining, capturing later, canceling; who may see what.
 
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use vault_api::keys::{Kind, Mode};
 
 use crate::bank::Card;
@@ -369,7 +369,7 @@ async fn another_merchants_id_is_like_a_random_one(world: World) {
                 "{path}"
             );
             assert_eq!(foreign.text, missing.text, "{path}");
-            let without_id = |headers: &axum::http::HeaderMap| {
+            let without_id = |headers: &HeaderMap| {
                 let mut headers = headers.clone();
                 headers.remove("request-id");
                 headers.remove("date");

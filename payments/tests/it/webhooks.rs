@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -174,18 +174,12 @@ async fn crud(world: World) {
     );
     let body = crate::world::encode(&form);
     let plain = world
-        .call(
-            axum::http::Method::POST,
-            "/v1/webhook_endpoints",
-            &live,
-            None,
-            &body,
-        )
+        .call(Method::POST, "/v1/webhook_endpoints", &live, None, &body)
         .await;
     assert_eq!((plain.status, plain.code()), (400, "url_invalid"));
     assert_eq!(
         world
-            .call(axum::http::Method::DELETE, &path, &live, None, "")
+            .call(Method::DELETE, &path, &live, None, "")
             .await
             .status,
         404
@@ -193,7 +187,7 @@ async fn crud(world: World) {
     let who = world.merchant.clone();
     assert_eq!(
         world
-            .call(axum::http::Method::DELETE, &path, &who, None, "")
+            .call(Method::DELETE, &path, &who, None, "")
             .await
             .ok()
             .json["deleted"],
