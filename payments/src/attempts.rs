@@ -225,6 +225,10 @@ pub async fn run(
             cvc = false;
         }
         let next = next.map(|acquirer| current.following(app, acquirer));
+        if matches!(outcome, Outcome::Open) {
+            // The vault is still sending, or out of reach: the resolver asks again, soon.
+            crate::resolver::put_off(app, &current, 1).await?;
+        }
         let settled = outcome::settle(app, &current, outcome, next.clone()).await?;
         match next.filter(|_| settled) {
             None => break,

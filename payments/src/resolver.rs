@@ -65,14 +65,15 @@ async fn resolve(app: &App, attempt: &Attempt) -> Result<(), Error> {
     } else {
         inquire(app, attempt).await?
     };
-    if !matches!(outcome, Outcome::Open) {
+    let open = matches!(outcome, Outcome::Open);
+    if !open {
         let unknown = matches!(outcome, Outcome::Unknown(_));
         outcome::settle(app, attempt, outcome, None).await?;
         if !unknown {
             return Ok(());
         }
     }
-    if attempt.state == "unknown" {
+    if attempt.state == "unknown" || open {
         let wait = WAITS[usize::try_from(attempt.checks)
             .unwrap_or(0)
             .min(WAITS.len() - 1)];
@@ -141,7 +142,8 @@ async fn count_negative(app: &App, attempt: &Attempt) -> Result<i64, Error> {
     app.store.write(write).await
 }
 
-async fn put_off(app: &App, attempt: &Attempt, wait: i64) -> Result<(), Error> {
+/// Has an open attempt looked at again in `wait` seconds.
+pub async fn put_off(app: &App, attempt: &Attempt, wait: i64) -> Result<(), Error> {
     let (id, at) = (attempt.id.clone(), app.clock.now() + wait);
     let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
         tx.execute(
