@@ -215,7 +215,6 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
 }
 
 /// The admin listener.
-#[must_use]
 pub fn admin_router(app: &App) -> axum::Router {
     let store = app.store.clone();
     let ready = move || {

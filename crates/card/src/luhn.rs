@@ -3,7 +3,9 @@
 /// Whether `digits` (ASCII `0`-`9` only) carries a right check digit. Empty or non-digit input does not.
 #[must_use]
 pub fn is_valid(digits: &str) -> bool {
-    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) && sum(digits) % 10 == 0
+    !digits.is_empty()
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && sum(digits).is_multiple_of(10)
 }
 
 /// The digit that makes `digits` followed by it pass [`is_valid`].

@@ -187,7 +187,6 @@ impl<const N: usize> Digits<N> {
 mod tests {
     #![expect(
         clippy::disallowed_methods,
-        clippy::unwrap_used,
         reason = "the tests look inside the types they test"
     )]
     use super::*;

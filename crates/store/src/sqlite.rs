@@ -58,7 +58,7 @@ fn write_loop(connection: &Connection, inbox: &Inbox) {
             job.answer(
                 committed
                     .as_ref()
-                    .map(|()| ())
+                    .copied()
                     .map_err(|e| Error::CommitUnknown(e.to_string())),
             );
         }

@@ -78,9 +78,9 @@ pub fn find(
     let Some(row) = tx.first(&sql, params![id, owner.merchant, owner.mode])? else {
         return Ok(None);
     };
-    Ok(sealed(&row, 7)?
-        .map(|sealed| Ok::<_, Error>((stored(&row)?, sealed)))
-        .transpose()?)
+    sealed(&row, 7)?
+        .map(|sealed| Ok((stored(&row)?, sealed)))
+        .transpose()
 }
 
 /// A page of cards, newest first, after the card `after`.
