@@ -27,6 +27,10 @@ pub enum Card {
     RequestLost,
     /// The vault could not connect.
     NotSent,
+    /// The vault cannot connect to the first acquirer; the second approves.
+    NotSentToFirst,
+    /// The first acquirer answers that it has a fault; the second approves.
+    FaultAtFirst,
     /// The vault sends it and dies before it answers; it has the outcome recorded.
     VaultHangs,
 }
@@ -210,7 +214,7 @@ async fn forward(
             return Json(recorded.clone()).into_response();
         }
         book.forwards
-            .push(json!({ "attempt": body.attempt, "body": body.body, "amount": body.amount }));
+            .push(json!({ "attempt": body.attempt, "body": body.body, "to": body.destination }));
         let card = book.grants[body.grant.public()];
         let answer = send(&mut book, card, &body);
         book.attempts.insert(body.attempt.clone(), answer.clone());
@@ -242,11 +246,14 @@ fn send(book: &mut Book, card: Card, forward: &Forward) -> Value {
     } else {
         "authorised"
     };
+    let first = forward.destination == "acquirer";
     let payment = match card {
+        Card::NotSentToFirst if first => return failed("none", "connect"),
+        Card::FaultAtFirst if first => charged("declined", "96"),
         Card::NotSent => return failed("none", "connect"),
         Card::RequestLost => return failed("all", "timeout"),
         Card::Declines(code) => charged("declined", code),
-        Card::Approves | Card::AnswerLost | Card::VaultHangs => charged(status, "00"),
+        _ => charged(status, "00"),
     };
     book.payments
         .insert(format!("pay_{}", forward.attempt), payment.clone());

@@ -7,6 +7,7 @@ mod world;
 
 mod bad_input;
 mod cli;
+mod failover;
 mod idempotency;
 mod pay;
 mod refunds;

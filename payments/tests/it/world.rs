@@ -171,6 +171,18 @@ impl World {
         }
     }
 
+    /// Restarts with a second acquirer behind the first.
+    pub async fn add_acquirer(&mut self) {
+        self.kill();
+        let file = self.folder.join("acquirers.toml");
+        let first = std::fs::read_to_string(&file).expect("the file");
+        let second = first
+            .replace("\"first\"", "\"second\"")
+            .replace("\"acquirer\"", "\"other\"");
+        std::fs::write(&file, format!("{first}\n{second}")).expect("written");
+        self.run().await;
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
