@@ -1,3 +1,56 @@
-//! To be written.
+//! `cargo xtask`: the repository's commands. This file is their table of contents; each has a module of its own.
 
-fn main() {}
+mod clock;
+mod demo;
+mod frame;
+mod machine;
+mod postgres;
+mod say;
+mod steps;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The repository's commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build what is missing, start every program, print `ready {json}`, serve until Ctrl-C.
+    Demo(demo::Options),
+    /// Everything: format, lints, walls, tests on both stores, browser tests.
+    Test,
+    /// Move a demo's clock.
+    Clock(clock::Options),
+    /// Build the card frame and the loader: wasm, document, hashes, brotli, manifest.
+    Frame(frame::Args),
+    /// The last step of the frame's build; Trunk calls it as its post_build hook.
+    FinishFrame,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Args::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Clock(options) => clock::run(&options),
+        Command::Test => {
+            // 2: what could run passed, something could not run here.
+            let skipped = test::run()? == test::Outcome::Skipped;
+            return Ok(if skipped {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            });
+        }
+        Command::Frame(args) => frame::run(&args),
+        Command::FinishFrame => frame::finish_for_trunk(),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,99 @@
+//! The frame document: one file, one style, one script, each under a hash that the vault's CSP names.
+
+use anyhow::{Context, Result, ensure};
+
+/// The parts of the HTML that Trunk (or [`super::description`]) left behind.
+pub struct Document {
+    /// Markup with empty `<style></style>` and without scripts of the build's.
+    html: String,
+    /// The stylesheet as written.
+    pub css: String,
+    /// `data-js` of the placeholder script.
+    pub js: String,
+    /// `data-wasm` of the placeholder script.
+    pub wasm: String,
+}
+
+const STYLE: (&str, &str) = ("<style>", "</style>");
+const SCRIPT: (&str, &str) = ("<script type=\"module\" data-js=\"", "</script>");
+const PRELOAD: (&str, &str) = ("<link rel=\"preload\" as=\"fetch\"", ">");
+
+impl Document {
+    /// Takes the HTML apart.
+    pub fn parse(html: &str) -> Result<Self> {
+        let mut html = html.to_owned();
+        let style = cut(&mut html, STYLE, "<style></style>").context("no style in the HTML")?;
+        let script = cut(&mut html, SCRIPT, "").context("no placeholder script in the HTML")?;
+        cut(&mut html, PRELOAD, "").context("no preload in the HTML")?;
+        let mut names = script.split('"').skip(3).step_by(2);
+        let (js, wasm) = names
+            .next()
+            .zip(names.next())
+            .context("no names in the script")?;
+        ensure!(!html.contains("data-trunk"), "a link was not resolved");
+        Ok(Self {
+            css: style[STYLE.0.len()..style.len() - STYLE.1.len()].to_owned(),
+            js: js.to_owned(),
+            wasm: wasm.to_owned(),
+            html: html.lines().map(str::trim).collect(),
+        })
+    }
+
+    /// Puts it together. `asset` is the wasm's URL relative to the document.
+    pub fn write(&self, css: &str, script: &str, asset: &str) -> Result<String> {
+        ensure!(
+            !script.contains("</script") && !css.contains("</style"),
+            "an end tag inside script or style would end it"
+        );
+        let preload = format!(
+            "<link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin href=\"{asset}\">"
+        );
+        Ok(self
+            .html
+            .replace("<style></style>", &format!("{preload}<style>{css}</style>"))
+            .replace(
+                "</body>",
+                &format!("<script type=\"module\">{script}</script></body>"),
+            ))
+    }
+}
+
+/// Replaces the first element from `start` to `end`, and gives what it was.
+fn cut(html: &mut String, (start, end): (&str, &str), with: &str) -> Option<String> {
+    let from = html.find(start)?;
+    let to = from + html[from..].find(end)? + end.len();
+    let was = html[from..to].to_owned();
+    html.replace_range(from..to, with);
+    Some(was)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_comes_apart_and_together() {
+        let document = Document::parse(concat!(
+            "<head>\n  <style>a { b: c }</style>\n",
+            "<link rel=\"preload\" as=\"fetch\" crossorigin href=\"x.wasm\"></head>\n",
+            "<body>\n  <script type=\"module\" data-js=\"x.js\" data-wasm=\"x.wasm\"></script>\n</body>",
+        ))
+        .expect("a document");
+        assert_eq!(
+            (document.js.as_str(), document.wasm.as_str()),
+            ("x.js", "x.wasm")
+        );
+        assert_eq!(document.css, "a { b: c }");
+        assert_eq!(
+            document
+                .write("a{b:c}", "go()", "assets/x.wasm")
+                .expect("html"),
+            concat!(
+                "<head><link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin ",
+                "href=\"assets/x.wasm\"><style>a{b:c}</style></head><body>",
+                "<script type=\"module\">go()</script></body>"
+            )
+        );
+        assert!(document.write("", "'</script>'", "x").is_err());
+    }
+}

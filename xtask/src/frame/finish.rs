@@ -1,0 +1,95 @@
+//! The last step of both builds: from what Trunk (or [`super::run`]) staged to what the vault serves.
+//!
+//! Trim and optimise the wasm and name it by its hash; make one script of glue, snippets and `boot.js` and put it,
+//! with the style, into the document; minify the loader; compress; write the manifest. The staged files go.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::document::Document;
+use super::manifest::{Built, Manifest, sha384, short_hash};
+use super::tools::{self, Npm};
+use super::{NAME, glue};
+
+/// Finishes `stage` in place.
+pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &str) -> Result<()> {
+    let html = fs::read_to_string(stage.join("index.html")).context("reading the staged HTML")?;
+    let document = Document::parse(&html)?;
+
+    let (wasm, names) = module(stage, &document, tools_dir, npm)?;
+    let script = script(root, stage, &document, npm, &wasm, &names)?;
+    let style = npm.minify("css", &document.css)?.trim().to_owned();
+    let html = document.write(&style, &script, &wasm.file)?;
+    let document = Built::new("document", "index.html".to_owned(), html.into_bytes())?;
+
+    let loader = read(&root.join("checkout-wasm/sdk/cardseal.js"))?;
+    let loader = npm.minify("js", &loader)?.into_bytes();
+    let version = format!("{}-{}", env!("CARGO_PKG_VERSION"), short_hash(&loader));
+    let loader = Built::new("loader", format!("cardseal-{version}.js"), loader)?;
+
+    let manifest = Manifest {
+        version: &version,
+        inputs,
+        document: &document,
+        wasm: &wasm,
+        loader: &loader,
+        script: &script,
+        style: &style,
+    };
+    manifest.judge_sizes(npm.is_complete())?;
+    for built in [&document, &wasm, &loader] {
+        built.write(stage)?;
+    }
+    let json = serde_json::to_string_pretty(&manifest.json())? + "\n";
+    fs::write(stage.join("manifest.json"), json)?;
+    Ok(())
+}
+
+/// The wasm, trimmed, optimised and named; and what `wasm-trim` renamed.
+fn module(
+    stage: &Path,
+    document: &Document,
+    tools_dir: &Path,
+    npm: &Npm,
+) -> Result<(Built, String)> {
+    let staged = stage.join(&document.wasm);
+    let trimmed = stage.join("trimmed.wasm");
+    let names = tools::wasm_trim(tools_dir, &staged, &trimmed)?;
+    npm.optimise(&trimmed)?;
+    let content = fs::read(&trimmed)?;
+    fs::remove_file(&staged)?;
+    fs::remove_file(&trimmed)?;
+    let file = format!("assets/{NAME}-{}.wasm", short_hash(&content));
+    Ok((Built::new("wasm", file, content)?, names))
+}
+
+/// The document's one script.
+fn script(
+    root: &Path,
+    stage: &Path,
+    document: &Document,
+    npm: &Npm,
+    wasm: &Built,
+    names: &str,
+) -> Result<String> {
+    let glue = read(&stage.join(&document.js))?;
+    let boot = read(&root.join("checkout-wasm/src/boot.js"))?;
+    let constants = format!(
+        "const WASM_URL = \"{}\", WASM_INTEGRITY = \"{}\";\n",
+        wasm.file,
+        sha384(&wasm.content)
+    );
+    let script = glue::script(&glue, stage, names, &constants, &boot)?;
+    fs::remove_file(stage.join(&document.js))?;
+    let snippets = stage.join("snippets");
+    if snippets.exists() {
+        fs::remove_dir_all(snippets)?;
+    }
+    Ok(npm.minify("js", &script)?.trim().to_owned())
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}

@@ -1,0 +1,221 @@
+//! `manifest.json`: what the vault serves and under which hashes; and the sizes, held against the budget.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256, Sha384};
+
+use crate::say::say;
+
+/// What every buyer may have to fetch: document and wasm, brotli.
+const BUDGET: usize = 50_000;
+
+/// A file of the frame, and its size with and without brotli.
+pub struct Built {
+    /// `document`, `wasm` or `loader`.
+    pub label: &'static str,
+    /// Its path in the output directory.
+    pub file: String,
+    /// Its content.
+    pub content: Vec<u8>,
+    /// Compressed.
+    pub brotli: Vec<u8>,
+}
+
+impl Built {
+    /// Compresses `content` as far as brotli goes.
+    pub fn new(label: &'static str, file: String, content: Vec<u8>) -> Result<Self> {
+        let mut brotli = Vec::new();
+        let parameters = brotli::enc::BrotliEncoderParams {
+            quality: 11,
+            lgwin: 22,
+            size_hint: content.len(),
+            ..Default::default()
+        };
+        brotli::BrotliCompress(&mut content.as_slice(), &mut brotli, &parameters)?;
+        Ok(Self {
+            label,
+            file,
+            content,
+            brotli,
+        })
+    }
+
+    /// Writes the file and its `.br` sibling.
+    pub fn write(&self, out: &Path) -> Result<()> {
+        let path = out.join(&self.file);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(&path, &self.content)?;
+        fs::write(out.join(format!("{}.br", self.file)), &self.brotli)?;
+        Ok(())
+    }
+
+    fn is_of_the_frame(&self) -> bool {
+        self.label != "loader"
+    }
+}
+
+/// Everything the manifest tells.
+pub struct Manifest<'a> {
+    /// The release: workspace version and a hash of the content.
+    pub version: &'a str,
+    /// The fingerprint of the sources.
+    pub inputs: &'a str,
+    /// Document, wasm, loader.
+    pub document: &'a Built,
+    /// The module.
+    pub wasm: &'a Built,
+    /// The loader.
+    pub loader: &'a Built,
+    /// The text of the document's one script.
+    pub script: &'a str,
+    /// The text of the document's one style.
+    pub style: &'a str,
+}
+
+impl Manifest<'_> {
+    fn files(&self) -> [&Built; 3] {
+        [self.document, self.wasm, self.loader]
+    }
+
+    fn frame_total(&self) -> usize {
+        let of_the_frame = self
+            .files()
+            .into_iter()
+            .filter(|built| built.is_of_the_frame());
+        of_the_frame.map(|built| built.brotli.len()).sum()
+    }
+
+    /// The manifest.
+    pub fn json(&self) -> Value {
+        let mut sizes: Map<String, Value> = self
+            .files()
+            .iter()
+            .map(|built| {
+                let size = json!({ "bytes": built.content.len(), "brotli": built.brotli.len() });
+                (built.label.to_owned(), size)
+            })
+            .collect();
+        sizes.insert("frame_brotli_total".to_owned(), self.frame_total().into());
+        json!({
+            "version": self.version,
+            "inputs": self.inputs,
+            "loader": {
+                "file": self.loader.file,
+                "integrity": sha384(&self.loader.content),
+            },
+            "document": {
+                "file": self.document.file,
+                "script_hashes": [sha256(self.script.as_bytes())],
+                "style_hashes": [sha256(self.style.as_bytes())],
+            },
+            "assets": [{
+                "file": self.wasm.file,
+                "content_type": "application/wasm",
+                "integrity": sha384(&self.wasm.content),
+            }],
+            "sizes": sizes,
+        })
+    }
+
+    /// Prints the sizes; fails when the frame is over its budget and every tool has done its part.
+    pub fn judge_sizes(&self, is_optimised: bool) -> Result<()> {
+        say(format!("{:<10} {:>10} {:>10}", "", "bytes", "brotli"));
+        for built in self.files() {
+            say(format!(
+                "{:<10} {:>10} {:>10}",
+                built.label,
+                built.content.len(),
+                built.brotli.len()
+            ));
+        }
+        let total = self.frame_total();
+        say(format!(
+            "{:<10} {:>10} {total:>10} of {BUDGET} (document and wasm)",
+            "frame", ""
+        ));
+        if !is_optimised {
+            say("frame: not optimised (no npm), so the budget does not bind");
+            return Ok(());
+        }
+        ensure!(
+            total <= BUDGET,
+            "the frame is over its budget: {total} of {BUDGET} bytes"
+        );
+        Ok(())
+    }
+}
+
+/// The fingerprint of the sources that the frame in `out` was built from.
+pub fn inputs_of(out: &Path) -> Option<String> {
+    let text = fs::read_to_string(out.join("manifest.json")).ok()?;
+    let manifest: Value = serde_json::from_str(&text).ok()?;
+    manifest.get("inputs")?.as_str().map(str::to_owned)
+}
+
+/// Subresource integrity, as `script`, `fetch` and CSP write it.
+pub fn integrity(algorithm: &str, digest: &[u8]) -> String {
+    format!("{algorithm}-{}", STANDARD.encode(digest))
+}
+
+/// SHA-256 integrity, for CSP.
+pub fn sha256(content: &[u8]) -> String {
+    integrity("sha256", &Sha256::digest(content))
+}
+
+/// SHA-384 integrity, for scripts and fetches.
+pub fn sha384(content: &[u8]) -> String {
+    integrity("sha384", &Sha384::digest(content))
+}
+
+/// The first 16 hex digits of SHA-256, for file names.
+pub fn short_hash(content: &[u8]) -> String {
+    Sha256::digest(content)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_written_as_browsers_read_them() {
+        assert_eq!(
+            sha256(b""),
+            "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+        );
+        assert!(sha384(b"").starts_with("sha384-OLBgp1GsljhM2TJ+sbHjaiH9txEUvgdD"));
+        assert_eq!(short_hash(b""), "e3b0c44298fc1c14");
+    }
+
+    #[test]
+    fn the_loader_is_told_but_not_counted() {
+        let built = |label| Built::new(label, label.to_owned(), b"aaaa".to_vec()).expect("brotli");
+        let (document, wasm, loader) = (built("document"), built("wasm"), built("loader"));
+        let manifest = Manifest {
+            version: "1",
+            inputs: "i",
+            document: &document,
+            wasm: &wasm,
+            loader: &loader,
+            script: "s",
+            style: "t",
+        };
+        let json = manifest.json();
+        assert_eq!(json["sizes"]["loader"]["bytes"], 4);
+        assert_eq!(
+            json["sizes"]["frame_brotli_total"],
+            document.brotli.len() + wasm.brotli.len()
+        );
+        assert!(manifest.judge_sizes(true).is_ok());
+    }
+}

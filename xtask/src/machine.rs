@@ -1,0 +1,107 @@
+//! What tests need besides Rust, Node, git and a C linker: found on the machine first, else installed from Debian's
+//! packages when we are root, else listed as skipped.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::bail;
+
+use crate::steps;
+
+/// A program that tests need.
+pub struct Need {
+    /// What people call it.
+    pub name: &'static str,
+    /// Debian's packages that bring it.
+    pub packages: &'static [&'static str],
+    /// Where it may be; the last part may be looked up on PATH.
+    pub find: fn() -> Option<PathBuf>,
+}
+
+/// A browser.
+pub const CHROMIUM: Need = Need {
+    name: "Chromium",
+    packages: &["chromium"],
+    find: || on_path(&["chromium", "chromium-browser", "google-chrome"]),
+};
+
+/// The folder of PostgreSQL's server programs.
+pub const POSTGRES: Need = Need {
+    name: "PostgreSQL",
+    packages: &["postgresql"],
+    find: postgres,
+};
+
+impl Need {
+    /// The program; installed when it is missing and we are root.
+    ///
+    /// # Errors
+    /// `install X` when it is missing and cannot be installed here.
+    pub fn get(&self) -> anyhow::Result<PathBuf> {
+        if let Some(found) = (self.find)() {
+            return Ok(found);
+        }
+        if !is_root() {
+            bail!("install {}", self.packages.join(" "));
+        }
+        steps::note(&format!(
+            "{} is missing: installing {}",
+            self.name,
+            self.packages.join(" ")
+        ));
+        apt_get(&["update", "-qq"])?;
+        let install = [
+            &["install", "-y", "-qq", "--no-install-recommends"],
+            self.packages,
+        ]
+        .concat();
+        apt_get(&install)?;
+        match (self.find)() {
+            Some(found) => Ok(found),
+            None => bail!("install {} (its packages did not bring it)", self.name),
+        }
+    }
+}
+
+fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
+    // Output goes to standard error: standard output belongs to test results.
+    let mut command = Command::new("apt-get");
+    command
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdout(std::io::stderr());
+    steps::run(&mut command)
+}
+
+/// The first of these programs that is on PATH.
+#[must_use]
+pub fn on_path(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    names.iter().find_map(|name| {
+        folders
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|file| file.is_file())
+    })
+}
+
+fn postgres() -> Option<PathBuf> {
+    let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .collect();
+    versions.sort();
+    versions
+        .into_iter()
+        .rev()
+        .find(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())
+}
+
+/// Whether we are root.
+#[must_use]
+pub fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
