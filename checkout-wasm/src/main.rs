@@ -1,3 +1,6 @@
-//! To be written.
+//! Starts the frame in a browser. Built natively it does nothing: the rules are a library and are tested there.
 
-fn main() {}
+fn main() {
+    #[cfg(target_arch = "wasm32")]
+    checkout_wasm::browser::start();
+}

@@ -1,0 +1,16 @@
+/**
+ * Starts the frame: fetches the wasm under its digest and hands it to wasm-bindgen's `__wbg_init`.
+ *
+ * The build puts this behind the glue, in the document's one script, and fills in WASM_URL and WASM_INTEGRITY. The
+ * script's own hash stands in the CSP, so that one hash pins the whole frame. (`integrity` on a preload is ignored by
+ * Chromium; on `fetch` it is not.)
+ */
+
+Promise.resolve()
+  .then(() => __wbg_init({ module_or_path: fetch(WASM_URL, { integrity: WASM_INTEGRITY }) }))
+  .catch(() => {
+    // Without wasm there is no handshake, so this one message goes by itself, to the origin that the vault checked.
+    const origin = new URLSearchParams(location.search).get("origin");
+    const reason = typeof WebAssembly == "undefined" ? "wasm_unavailable" : "blocked";
+    if (origin && parent != window) parent.postMessage({ cardseal: 1, type: "loaderror", reason }, origin);
+  });

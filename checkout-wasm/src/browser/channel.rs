@@ -1,0 +1,250 @@
+//! The channel to the page: one handshake, then a `MessageChannel` with two closed sets of messages.
+//!
+//! The page is not trusted. It may ask what [`FromPage`] lists and hears what [`ToPage`] lists; a card value is in
+//! neither. The frame answers to its parent alone, under the origin that the vault checked and named in
+//! `frame-ancestors`, and takes one handshake per document.
+
+use std::cell::OnceCell;
+
+use js_sys::Object;
+use wasm_bindgen::prelude::*;
+use web_sys::{MessageEvent, MessagePort, Window};
+
+use super::object::{get, number, object, set, text};
+use crate::form::{Fault, Form};
+
+/// The protocol this frame speaks.
+pub const PROTOCOL: f64 = 1.0;
+
+/// What the page may ask.
+pub enum FromPage {
+    /// Focus the first field.
+    Focus,
+    /// Give up the focus.
+    Blur,
+    /// Empty all fields.
+    Clear,
+    /// Options have changed.
+    Update(JsValue),
+    /// Seal the card and get a token; the answer carries the same id.
+    Tokenise {
+        /// Pairs question and answer.
+        id: f64,
+        /// The holder's name, when the page asked for it.
+        name: Option<String>,
+    },
+}
+
+/// What the page hears.
+pub enum ToPage<'a> {
+    /// The fields take keys.
+    Ready,
+    /// The fields cannot work here.
+    LoadError(&'static str),
+    /// The form's facts.
+    Change(&'a Change),
+    /// The focus came in.
+    Focus,
+    /// The focus left.
+    Blur,
+    /// Escape was pressed.
+    Escape,
+    /// Enter was pressed: the page's form may submit.
+    Enter,
+    /// How high the form is, in CSS pixels.
+    Height(f64),
+    /// A token, as the vault gave it.
+    Token {
+        /// The question's.
+        id: f64,
+        /// The vault's answer.
+        token: &'a JsValue,
+    },
+    /// No token.
+    Error {
+        /// The question's.
+        id: f64,
+        /// The error's type, as Stripe.js names them.
+        kind: &'static str,
+        /// What programs compare.
+        code: &'a str,
+        /// What people read.
+        message: &'a str,
+    },
+}
+
+/// The facts of a form that the page may know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    empty: bool,
+    complete: bool,
+    brand: &'static str,
+    error: Option<(Fault, &'static str)>,
+}
+
+impl Change {
+    /// The facts of `form`.
+    #[must_use]
+    pub fn of(form: &Form) -> Self {
+        Self {
+            empty: form.is_empty(),
+            complete: form.is_complete(),
+            brand: form.brand().facts().id,
+            error: form
+                .first_shown()
+                .map(|fault| (fault, crate::words::fault(fault, form.brand()))),
+        }
+    }
+}
+
+/// The port, once the page has shaken hands.
+#[derive(Default)]
+pub struct Channel(OnceCell<MessagePort>);
+
+impl Channel {
+    /// Says hello to `origin` and calls `on_connect` with the page's options at its first right answer, then
+    /// `on_message` for each message. Returns false when there is no parent to talk to.
+    pub fn open(
+        &'static self,
+        window: &Window,
+        origin: &str,
+        on_connect: impl Fn(JsValue) + 'static,
+        on_message: impl Fn(FromPage) + Clone + 'static,
+    ) -> bool {
+        let Ok(Some(parent)) = window.parent() else {
+            return false;
+        };
+        if Object::is(&parent, window) {
+            return false;
+        }
+        let from = parent.clone();
+        let page = origin.to_owned();
+        let listener = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+            let is_parent = event
+                .source()
+                .is_some_and(|source| Object::is(&source, &from));
+            if is_parent && event.origin() == page && self.accept(&event, on_message.clone()) {
+                on_connect(get(&event.data(), "options").unwrap_or_default());
+            }
+        });
+        let listens = window
+            .add_event_listener_with_callback("message", listener.as_ref().unchecked_ref())
+            .is_ok();
+        listener.forget();
+        // A malformed origin throws here and nobody hears the hello.
+        listens
+            && parent
+                .post_message(
+                    &object(&[("cardseal", PROTOCOL.into()), ("type", "hello".into())]),
+                    origin,
+                )
+                .is_ok()
+    }
+
+    fn accept(&self, event: &MessageEvent, on_message: impl Fn(FromPage) + 'static) -> bool {
+        let data = event.data();
+        let is_connect = number(&data, "cardseal") == Some(PROTOCOL)
+            && number(&data, "protocol") == Some(PROTOCOL)
+            && text(&data, "type").as_deref() == Some("connect");
+        let port: MessagePort = event.ports().get(0).unchecked_into();
+        if !is_connect || port.is_undefined() || self.0.get().is_some() {
+            return false;
+        }
+        let listener = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+            if let Some(message) = FromPage::read(&event.data()) {
+                on_message(message);
+            }
+        });
+        port.set_onmessage(Some(listener.as_ref().unchecked_ref()));
+        listener.forget();
+        // The nonce goes back over the port: it pairs this frame with the mount that asked, no more.
+        let nonce = get(&data, "nonce").unwrap_or_default();
+        let connected = tagged("connected", &[("nonce", nonce)]);
+        port.post_message(&connected).is_ok() && self.0.set(port).is_ok()
+    }
+
+    /// Tells the page; before the handshake nobody listens and nothing is sent.
+    pub fn tell(&self, message: &ToPage<'_>) {
+        if let Some(port) = self.0.get() {
+            _ = port.post_message(&message.write());
+        }
+    }
+}
+
+impl FromPage {
+    fn read(data: &JsValue) -> Option<Self> {
+        if text(data, "to")? != "frame" {
+            return None;
+        }
+        match text(data, "type")?.as_str() {
+            "focus" => Some(Self::Focus),
+            "blur" => Some(Self::Blur),
+            "clear" => Some(Self::Clear),
+            "update" => Some(Self::Update(get(data, "options")?)),
+            "tokenise" => Some(Self::Tokenise {
+                id: number(data, "id")?,
+                name: text(data, "name"),
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl ToPage<'_> {
+    fn write(&self) -> JsValue {
+        match self {
+            Self::Ready => tagged("ready", &[]),
+            Self::LoadError(reason) => tagged("loaderror", &[("reason", (*reason).into())]),
+            Self::Change(change) => tagged(
+                "change",
+                &[
+                    ("empty", change.empty.into()),
+                    ("complete", change.complete.into()),
+                    ("brand", change.brand.into()),
+                    ("error", change.error_object()),
+                ],
+            ),
+            Self::Focus => tagged("focus", &[]),
+            Self::Blur => tagged("blur", &[]),
+            Self::Escape => tagged("escape", &[]),
+            Self::Enter => tagged("enter", &[]),
+            Self::Height(height) => tagged("height", &[("height", (*height).into())]),
+            Self::Token { id, token } => tagged(
+                "token",
+                &[("id", (*id).into()), ("token", (*token).clone())],
+            ),
+            Self::Error {
+                id,
+                kind,
+                code,
+                message,
+            } => tagged(
+                "token",
+                &[("id", (*id).into()), ("error", error(kind, code, message))],
+            ),
+        }
+    }
+}
+
+fn tagged(kind: &str, rest: &[(&str, JsValue)]) -> JsValue {
+    let message = object(rest);
+    set(&message, "to", &"page".into());
+    set(&message, "type", &kind.into());
+    message
+}
+
+impl Change {
+    fn error_object(&self) -> JsValue {
+        self.error.map_or(JsValue::UNDEFINED, |(fault, message)| {
+            error("validation_error", fault.code(), message)
+        })
+    }
+}
+
+fn error(kind: &str, code: &str, message: &str) -> JsValue {
+    object(&[
+        ("type", kind.into()),
+        ("code", code.into()),
+        ("message", message.into()),
+    ])
+}

@@ -1,0 +1,270 @@
+//! What there is one of in a frame: the form's signal, the channel, the vault; and how they act on each other.
+
+use std::cell::Cell;
+
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{HtmlElement, ResizeObserver, UrlSearchParams, Window};
+
+use super::card_form::CardForm;
+use super::channel::{Change, Channel, FromPage, ToPage};
+use super::vault::{Refusal, Vault};
+use super::{inputs, object};
+use crate::appearance::TOKENS;
+use crate::edit::{self, Deletion, Typed};
+use crate::form::{Field, Form};
+use crate::mode::Mode;
+use crate::{refusal, words};
+
+/// One frame; it lives as long as its document.
+pub struct Frame {
+    form: RwSignal<Form>,
+    channel: Channel,
+    vault: Vault,
+    /// Digits in each input before the event at hand.
+    digits: [Cell<usize>; 3],
+    told: Cell<Option<Change>>,
+}
+
+/// Puts the form on the page and shakes hands with the parent.
+pub fn start() {
+    let Some(window) = web_sys::window() else {
+        return;
+    };
+    let (key, origin) = address(&window);
+    // A key of neither kind was refused by the vault already; test mode is what opened by hand means.
+    let mode = Mode::of_key(&key).unwrap_or(Mode::Test);
+    mount_to_body(move || {
+        let frame: &'static Frame = Box::leak(Box::new(Frame {
+            form: RwSignal::new(Form::new(mode)),
+            channel: Channel::default(),
+            vault: Vault::new(key.clone()),
+            digits: Default::default(),
+            told: Cell::new(None),
+        }));
+        frame.open(&window, &origin);
+        view! { <CardForm frame form=frame.form /> }
+    });
+}
+
+/// The query parameters `key` and `origin` of this document.
+fn address(window: &Window) -> (String, String) {
+    let query = window.location().search().unwrap_or_default();
+    let parameter = |name| {
+        UrlSearchParams::new_with_str(&query)
+            .ok()
+            .and_then(|parameters| parameters.get(name))
+            .unwrap_or_default()
+    };
+    (parameter("key"), parameter("origin"))
+}
+
+impl Frame {
+    fn open(&'static self, window: &Window, origin: &str) {
+        let is_secure = window.is_secure_context();
+        self.channel.open(
+            window,
+            origin,
+            move |options| {
+                self.look(&options);
+                self.watch_height();
+                self.tell_change();
+                self.channel.tell(&if is_secure {
+                    ToPage::Ready
+                } else {
+                    // Without a secure context there is no WebCrypto, and without it no sealing.
+                    ToPage::LoadError("insecure_context")
+                });
+            },
+            move |message| self.obey(message),
+        );
+        // A page kept for the back button must not keep a card.
+        let hidden = Closure::<dyn Fn()>::new(move || self.clear(&Field::ALL));
+        _ = window.add_event_listener_with_callback("pagehide", hidden.as_ref().unchecked_ref());
+        hidden.forget();
+    }
+
+    fn obey(&'static self, message: FromPage) {
+        match message {
+            FromPage::Focus => focus(Field::Number),
+            FromPage::Blur => blur(),
+            FromPage::Clear => self.clear(&Field::ALL),
+            FromPage::Update(options) => self.look(&options),
+            FromPage::Tokenise { id, name } => spawn_local(async move {
+                self.answer(id, self.tokenise(name.as_deref()).await);
+            }),
+        }
+    }
+
+    /// An input event: the text is regrouped, the caret kept, the facts told.
+    pub fn typed(&self, field: Field, input_type: &str) {
+        let Some(input) = inputs::input(field) else {
+            return;
+        };
+        let text = zeroize::Zeroizing::new(input.value());
+        let caret = input.selection_start().ok().flatten().unwrap_or(u32::MAX);
+        let typed = Typed {
+            text: &text,
+            caret: caret as usize,
+            digits_before: self.digits_of(field).get(),
+            deletion: Deletion::of_input_type(input_type),
+        };
+        let shown = match field {
+            Field::Number => edit::number(typed),
+            Field::Expiry => edit::expiry(typed),
+            Field::Cvc => edit::cvc(typed, self.form.with_untracked(Form::brand)),
+        };
+        self.digits_of(field).set(shown.digits);
+        if *shown.text != *text {
+            input.set_value(&shown.text);
+            _ = input.set_selection_range(shown.caret as u32, shown.caret as u32);
+        }
+        self.vault.prepare();
+        self.change(inputs::read);
+    }
+
+    /// The buyer left a field, for another one or for the page.
+    pub fn left(&self, field: Field, for_page: bool) {
+        self.change(|form| form.left(field));
+        if for_page {
+            self.channel.tell(&ToPage::Blur);
+        }
+    }
+
+    /// The focus came in from the page.
+    pub fn entered(&self) {
+        self.channel.tell(&ToPage::Focus);
+    }
+
+    /// Keys that mean something to the page around the frame.
+    pub fn pressed(&self, key: &str) {
+        match key {
+            "Escape" => self.channel.tell(&ToPage::Escape),
+            "Enter" => self.channel.tell(&ToPage::Enter),
+            _ => {}
+        }
+    }
+
+    async fn tokenise(&self, name: Option<&str>) -> Result<JsValue, Refusal> {
+        let mut fault = None;
+        self.change(|form| {
+            inputs::read(form);
+            fault = form.submitted();
+        });
+        if let Some(fault) = fault {
+            focus(fault.field());
+            return Err(Refusal {
+                kind: "validation_error",
+                code: fault.code().to_owned(),
+                message: words::fault(fault, self.form.with_untracked(Form::brand)).to_owned(),
+            });
+        }
+        let name = name
+            .map(pan::HolderName::parse)
+            .transpose()
+            .map_err(|_| Refusal {
+                kind: "validation_error",
+                code: "invalid_name".to_owned(),
+                message: words::NAME.to_owned(),
+            })?;
+        let card = inputs::card(name).ok_or_else(Refusal::failed)?;
+        self.vault.tokenise(&card).await
+    }
+
+    fn answer(&self, id: f64, result: Result<JsValue, Refusal>) {
+        match result {
+            Ok(token) => {
+                // PCI DSS 3.3.1 in spirit: the code has done its work. Number and expiry stay for a second try.
+                self.clear(&[Field::Cvc]);
+                self.channel.tell(&ToPage::Token { id, token: &token });
+            }
+            Err(refused) => {
+                if let Some(fault) = refusal::fault(&refused.code) {
+                    self.change(|form| form.refused(fault));
+                }
+                self.channel.tell(&ToPage::Error {
+                    id,
+                    kind: refused.kind,
+                    code: &refused.code,
+                    message: &refused.message,
+                });
+            }
+        }
+    }
+
+    fn clear(&self, fields: &[Field]) {
+        for field in fields {
+            inputs::clear(*field);
+            self.digits_of(*field).set(0);
+        }
+        self.change(inputs::read);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Form)) {
+        self.form.update(change);
+        self.tell_change();
+    }
+
+    fn tell_change(&self) {
+        let now = self.form.with_untracked(Change::of);
+        if self.told.replace(Some(now)) != Some(now) {
+            self.channel.tell(&ToPage::Change(&now));
+        }
+    }
+
+    /// Sets the tokens of `options.appearance.variables` that parse. The CSSOM takes them; a style attribute would
+    /// be refused by the document's CSP.
+    fn look(&self, options: &JsValue) {
+        let variables = object::get(options, "appearance")
+            .and_then(|appearance| object::get(&appearance, "variables"))
+            .unwrap_or_default();
+        let Some(root) = document().document_element() else {
+            return;
+        };
+        let style = root.unchecked_into::<HtmlElement>().style();
+        for token in &TOKENS {
+            if let Some(value) = object::text(&variables, token.name)
+                && token.accepts(&value)
+            {
+                _ = style.set_property(token.property, &value);
+            }
+        }
+    }
+
+    fn watch_height(&'static self) {
+        let Some(form) = document().get_element_by_id("form") else {
+            return;
+        };
+        let watched = form.clone();
+        let resized = Closure::<dyn Fn()>::new(move || {
+            let height = watched.get_bounding_client_rect().height();
+            self.channel.tell(&ToPage::Height(height.ceil()));
+        });
+        if let Ok(observer) = ResizeObserver::new(resized.as_ref().unchecked_ref()) {
+            observer.observe(&form);
+        }
+        resized.forget();
+    }
+
+    fn digits_of(&self, field: Field) -> &Cell<usize> {
+        let [number, expiry, cvc] = &self.digits;
+        match field {
+            Field::Number => number,
+            Field::Expiry => expiry,
+            Field::Cvc => cvc,
+        }
+    }
+}
+
+fn focus(field: Field) {
+    if let Some(input) = inputs::input(field) {
+        _ = input.focus();
+    }
+}
+
+fn blur() {
+    if let Some(active) = document().active_element() {
+        _ = active.unchecked_into::<HtmlElement>().blur();
+    }
+}

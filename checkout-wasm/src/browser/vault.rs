@@ -1,0 +1,159 @@
+//! The way to the vault: a field session that renews itself, sealing, and the token.
+
+use std::cell::RefCell;
+
+use js_sys::Promise;
+use pan::CardData;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use super::object::{number, object, text};
+use crate::{plaintext::plaintext, refusal, words};
+
+/// A session that ends within this many seconds is renewed first: sealing and sending take time on a slow line.
+const RENEW_BEFORE_S: f64 = 60.0;
+
+#[wasm_bindgen(module = "/src/browser/post.js")]
+extern "C" {
+    fn post(path: &str, bearer: Option<String>, body: &JsValue) -> Promise;
+}
+
+#[wasm_bindgen(module = "/src/browser/seal.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = sealCard)]
+    fn seal_card(session: &JsValue, publishable_key: &str, plaintext: &[u8]) -> Promise;
+}
+
+/// Why there is no token.
+pub struct Refusal {
+    /// The error's type, as Stripe.js names them.
+    pub kind: &'static str,
+    /// What programs compare.
+    pub code: String,
+    /// What people read.
+    pub message: String,
+}
+
+/// The vault as one frame sees it.
+pub struct Vault {
+    key: String,
+    session: RefCell<Option<Promise>>,
+}
+
+struct Answer {
+    status: u16,
+    body: JsValue,
+}
+
+impl Vault {
+    /// The vault for a publishable key.
+    #[must_use]
+    pub fn new(key: String) -> Self {
+        Self {
+            key,
+            session: RefCell::new(None),
+        }
+    }
+
+    /// Fetches a session ahead of need, once.
+    pub fn prepare(&self) {
+        _ = self.pending_session();
+    }
+
+    /// Seals the card and gets a token; a stale session or key is renewed once, unseen.
+    ///
+    /// # Errors
+    /// What the page is told.
+    pub async fn tokenise(&self, card: &CardData) -> Result<JsValue, Refusal> {
+        match self.attempt(card).await {
+            Err(refused) if refusal::is_cured_by_new_session(&refused.code) => {
+                self.session.replace(None);
+                self.attempt(card).await
+            }
+            answered => answered,
+        }
+    }
+
+    async fn attempt(&self, card: &CardData) -> Result<JsValue, Refusal> {
+        let session = self.session().await?;
+        let plaintext = plaintext(card);
+        let sealing = seal_card(&session, &self.key, &plaintext);
+        // JavaScript has its own copy from here on.
+        drop(plaintext);
+        let sealed = JsFuture::from(sealing)
+            .await
+            .map_err(|_| Refusal::failed())?;
+        let body = object(&[("sealed", sealed)]);
+        let bearer = text(&session, "session");
+        answer(post("/v1/tokens", bearer, &body)).await?.success()
+    }
+
+    async fn session(&self) -> Result<JsValue, Refusal> {
+        let session = self.fetch_session().await?;
+        let ends = number(&session, "expires_at").unwrap_or_default();
+        if ends - js_sys::Date::now() / 1000.0 > RENEW_BEFORE_S {
+            return Ok(session);
+        }
+        self.session.replace(None);
+        self.fetch_session().await
+    }
+
+    async fn fetch_session(&self) -> Result<JsValue, Refusal> {
+        let session = answer(self.pending_session()).await?.success();
+        if session.is_err() {
+            self.session.replace(None);
+        }
+        session
+    }
+
+    // A promise is kept, not its value, so that typing and submitting share one request.
+    fn pending_session(&self) -> Promise {
+        self.session
+            .borrow_mut()
+            .get_or_insert_with(|| {
+                let body = object(&[("key", self.key.as_str().into())]);
+                post("/v1/field-sessions", None, &body)
+            })
+            .clone()
+    }
+}
+
+impl Answer {
+    fn success(self) -> Result<JsValue, Refusal> {
+        match self.status {
+            200..=299 => Ok(self.body),
+            0 => Err(Refusal {
+                kind: refusal::kind(0),
+                code: "network".to_owned(),
+                message: words::OFFLINE.to_owned(),
+            }),
+            status => Err(Refusal {
+                kind: refusal::kind(status),
+                code: text(&self.body, "code").unwrap_or_default(),
+                message: text(&self.body, "title").unwrap_or_else(|| words::FAILED.to_owned()),
+            }),
+        }
+    }
+}
+
+impl Refusal {
+    /// Sealing failed, or the form changed between check and seal.
+    #[must_use]
+    pub fn failed() -> Self {
+        Self {
+            kind: refusal::kind(500),
+            code: "sealing_failed".to_owned(),
+            message: words::FAILED.to_owned(),
+        }
+    }
+}
+
+async fn answer(posted: Promise) -> Result<Answer, Refusal> {
+    let answer = JsFuture::from(posted)
+        .await
+        .map_err(|_| Refusal::failed())?;
+    Ok(Answer {
+        status: number(&answer, "status").unwrap_or_default() as u16,
+        body: super::object::get(&answer, "body").unwrap_or_default(),
+    })
+}
