@@ -1,3 +1,83 @@
-//! To be written.
+//! The command line of the bank.
 
-fn main() {}
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use acquirer_sim::{ApiKey, Bank, CardKey};
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use service::listen::{self, Stop};
+
+/// The bank side of Cardseal: an acquirer and the issuers behind it, for tests and the demo.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGINT or SIGTERM.
+    Serve(Serve),
+}
+
+#[derive(clap::Args)]
+struct Serve {
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE` (by environment when it holds a password).
+    #[arg(long, env = "ACQUIRER_SIM_DATABASE", hide_env_values = true)]
+    database: store::Location,
+    /// Where acquirer requests are taken.
+    #[arg(long, env = "ACQUIRER_SIM_LISTEN", default_value = "127.0.0.1:4006")]
+    listen: SocketAddr,
+    /// Where health, the book and the faults are.
+    #[arg(long, env = "ACQUIRER_SIM_ADMIN", default_value = "127.0.0.1:4007")]
+    admin: SocketAddr,
+    /// A file that holds the API key (20 characters or more).
+    #[arg(long, env = "ACQUIRER_SIM_API_KEY_FILE")]
+    api_key_file: PathBuf,
+    /// A file that holds the key of the card hashes, 64 hex digits; made when it is missing. Default:
+    /// `card-hmac.key` beside the API key.
+    #[arg(long, env = "ACQUIRER_SIM_CARD_KEY_FILE")]
+    card_key_file: Option<PathBuf>,
+    /// A file with an offset in seconds that is added to the system's clock (tests).
+    #[arg(long, env = "ACQUIRER_SIM_CLOCK_FILE")]
+    clock_file: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Command::Serve(options) = Cli::parse().command;
+    service::log::init("acquirer-sim");
+    serve(options).await
+}
+
+async fn serve(options: Serve) -> anyhow::Result<()> {
+    let stop = Stop::on_signal()?;
+    let api_key = std::fs::read_to_string(&options.api_key_file)
+        .with_context(|| format!("cannot read {}", options.api_key_file.display()))?;
+    let card_key_file = options.card_key_file.unwrap_or_else(|| {
+        let folder = options.api_key_file.parent().unwrap_or(Path::new("."));
+        folder.join("card-hmac.key")
+    });
+    let clock = service::Clock::from_option(options.clock_file.as_deref());
+    let bank = Bank::open(
+        options.database,
+        clock,
+        ApiKey::parse(&api_key)?,
+        CardKey::load_or_make(&card_key_file)?,
+    )
+    .await?;
+
+    let (public, admin) = (
+        listen::bind(options.listen).await?,
+        listen::bind(options.admin).await?,
+    );
+    tracing::info!(listen = %options.listen, admin = %options.admin, "serving");
+    tokio::join!(
+        listen::serve(public, bank.router(), stop.clone()),
+        listen::serve(admin, bank.admin_router(), stop),
+    );
+    tracing::info!("stopped");
+    Ok(())
+}

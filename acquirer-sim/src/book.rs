@@ -1,0 +1,379 @@
+//! The book: payments, and an entry for every message that was answered.
+//!
+//! Money moves only by conditional single-statement updates under CHECK constraints, so that whatever races, no more
+//! is captured than was authorised and no more is given back than was captured. A message's entry is inserted before
+//! its effect, under a unique key: the same reference again finds the entry and answers what it says.
+
+use serde::Serialize;
+use store::{Error, Migration, Row, Tx, params};
+
+use crate::issuer::{APPROVED, Decision, EXCEEDS_AMOUNT, INVALID_TRANSACTION};
+
+/// The schema.
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[("0001_book", include_str!("../migrations/0001_book.sql"))];
+
+/// What a dialect asks for once the issuer has decided.
+#[derive(Clone)]
+pub(crate) struct NewPayment {
+    pub(crate) dialect: &'static str,
+    pub(crate) reference: String,
+    pub(crate) merchant: String,
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+    pub(crate) capture: bool,
+    pub(crate) card: CardFacts,
+    pub(crate) decision: Decision,
+}
+
+/// What the book keeps of a card.
+#[derive(Clone)]
+pub(crate) struct CardFacts {
+    pub(crate) brand: &'static str,
+    pub(crate) last4: String,
+    pub(crate) hmac: Option<[u8; 32]>,
+}
+
+/// A payment as it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Payment {
+    pub(crate) id: String,
+    pub(crate) reference: String,
+    pub(crate) currency: String,
+    pub(crate) requested: i64,
+    pub(crate) authorised: i64,
+    pub(crate) captured: i64,
+    pub(crate) refunded: i64,
+    pub(crate) voided: bool,
+    pub(crate) response_code: String,
+    pub(crate) auth_code: Option<String>,
+    pub(crate) network_transaction_id: Option<String>,
+    pub(crate) cvc_result: String,
+    pub(crate) avs_result: String,
+    /// How the first message was answered, whatever happened since.
+    pub(crate) first_status: String,
+}
+
+impl Payment {
+    /// Where it stands now.
+    pub(crate) fn status(&self) -> &'static str {
+        match self {
+            Self { authorised: 0, .. } => "declined",
+            Self { voided: true, .. } => "voided",
+            Self { captured: 0, .. } => "authorised",
+            _ => "captured",
+        }
+    }
+}
+
+/// What can follow an authorisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Capture(i64),
+    Void,
+    Refund(i64),
+}
+
+impl Change {
+    /// Its kind in the book.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Capture(_) => "capture",
+            Self::Void => "void",
+            Self::Refund(_) => "refund",
+        }
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Self::Capture(_) => "captured",
+            Self::Void => "voided",
+            Self::Refund(_) => "refunded",
+        }
+    }
+}
+
+/// An entry of the book.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) payment: String,
+    pub(crate) reference: String,
+    pub(crate) payment_reference: String,
+    pub(crate) kind: String,
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+    pub(crate) status: String,
+    pub(crate) response_code: String,
+    pub(crate) brand: String,
+    pub(crate) last4: String,
+    /// Unix milliseconds.
+    pub(crate) created: i64,
+}
+
+/// How often a kind of entry ended in a status, and for how much.
+#[derive(Debug, Serialize)]
+pub(crate) struct Total {
+    pub(crate) kind: String,
+    pub(crate) currency: String,
+    pub(crate) status: String,
+    pub(crate) count: i64,
+    pub(crate) sum: i64,
+}
+
+/// Ids and codes a payment needs; made outside the transaction, which may run twice.
+#[derive(Clone)]
+pub(crate) struct Names {
+    payment: String,
+    entry: String,
+    auth_code: String,
+    network_transaction_id: String,
+}
+
+impl Names {
+    pub(crate) fn new() -> Self {
+        Self {
+            payment: format!("nb_{}", random(BASE36, 24)),
+            entry: new_entry_id(),
+            auth_code: random(BASE36, 6).to_uppercase(),
+            network_transaction_id: network_transaction_id(),
+        }
+    }
+}
+
+/// Books a payment; the reference's first one when there is one already.
+pub(crate) fn pay(
+    tx: &mut Tx<'_>,
+    new: &NewPayment,
+    names: &Names,
+    now: i64,
+) -> Result<Payment, Error> {
+    let approved = new.decision.is_approved();
+    let authorised = if approved { new.amount } else { 0 };
+    let captured = if new.capture { authorised } else { 0 };
+    let inserted = tx.execute(
+        "insert into payments (id, reference, dialect, merchant, currency, requested, authorised, captured,
+             response_code, auth_code, network_transaction_id, cvc_result, avs_result, brand, last4, card_hmac, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+         on conflict do nothing",
+        params![
+            &names.payment, &new.reference, new.dialect, &new.merchant, &new.currency, new.amount, authorised, captured,
+            new.decision.code, approved.then(|| names.auth_code.clone()),
+            approved.then(|| names.network_transaction_id.clone()), new.decision.cvc_result, new.decision.avs_result,
+            new.card.brand, &new.card.last4, new.card.hmac, now
+        ],
+    )?;
+    if inserted == 1 {
+        let kind = if new.capture { "sale" } else { "authorisation" };
+        let status = match (approved, new.capture) {
+            (false, _) => "declined",
+            (true, true) => "captured",
+            (true, false) => "authorised",
+        };
+        tx.execute(
+            "insert into entries (id, payment_id, kind, reference, amount, status, response_code, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            params![
+                &names.entry, &names.payment, kind, &new.reference, new.amount, status, new.decision.code, now
+            ],
+        )?;
+    }
+    let booked = by_reference(tx, &new.reference)?.into_iter().next();
+    // The row was inserted or conflicted with one; there is no delete.
+    booked.ok_or(Error::Column(0))
+}
+
+const PAYMENT: &str = "select p.id, p.reference, p.currency, p.requested, p.authorised, p.captured, p.refunded,
+        p.voided_at, p.response_code, p.auth_code, p.network_transaction_id, p.cvc_result, p.avs_result, e.status
+    from payments p join entries e on e.payment_id = p.id and e.kind in ('sale', 'authorisation')";
+
+/// The payments of a reference: one or none.
+pub(crate) fn by_reference(tx: &mut Tx<'_>, reference: &str) -> Result<Vec<Payment>, Error> {
+    let sql = format!("{PAYMENT} where p.reference = $1");
+    tx.all(&sql, params![reference])?.iter().map(payment).collect()
+}
+
+/// The payment with this id.
+pub(crate) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<Payment>, Error> {
+    let sql = format!("{PAYMENT} where p.id = $1");
+    tx.first(&sql, params![id])?.as_ref().map(payment).transpose()
+}
+
+fn payment(row: &Row) -> Result<Payment, Error> {
+    Ok(Payment {
+        id: row.get(0)?,
+        reference: row.get(1)?,
+        currency: row.get(2)?,
+        requested: row.get(3)?,
+        authorised: row.get(4)?,
+        captured: row.get(5)?,
+        refunded: row.get(6)?,
+        voided: row.get::<Option<i64>>(7)?.is_some(),
+        response_code: row.get(8)?,
+        auth_code: row.get(9)?,
+        network_transaction_id: row.get(10)?,
+        cvc_result: row.get(11)?,
+        avs_result: row.get(12)?,
+        first_status: row.get(13)?,
+    })
+}
+
+/// Captures, voids or refunds; what the reference's first message was answered when it came before. None when there
+/// is no such payment.
+pub(crate) fn change(
+    tx: &mut Tx<'_>,
+    payment_id: &str,
+    change: Change,
+    reference: &str,
+    entry_id: &str,
+    now: i64,
+) -> Result<Option<Entry>, Error> {
+    let Some(payment) = by_id(tx, payment_id)? else {
+        return Ok(None);
+    };
+    let amount = match change {
+        Change::Capture(amount) | Change::Refund(amount) => amount,
+        Change::Void => payment.authorised,
+    };
+    let inserted = tx.execute(
+        "insert into entries (id, payment_id, kind, reference, amount, status, response_code, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
+        params![
+            entry_id, payment_id, change.kind(), reference, amount, change.done(), APPROVED, now
+        ],
+    )?;
+    if inserted == 1
+        && let Some(code) = refusal(tx, payment_id, change, now)?
+    {
+        tx.execute(
+            "update entries set status = 'declined', response_code = $2 where id = $1",
+            params![entry_id, code],
+        )?;
+    }
+    let sql = format!("{ENTRY} where e.payment_id = $1 and e.kind = $2 and e.reference = $3");
+    let row = tx.first(&sql, params![payment_id, change.kind(), reference])?;
+    row.as_ref().map(entry).transpose()
+}
+
+// Moves the money, or says why not.
+fn refusal(
+    tx: &mut Tx<'_>,
+    payment_id: &str,
+    change: Change,
+    now: i64,
+) -> Result<Option<&'static str>, Error> {
+    let moved = match change {
+        Change::Capture(amount) => tx.execute(
+            "update payments set captured = captured + $2
+             where id = $1 and voided_at is null and captured + $2 <= authorised",
+            params![payment_id, amount],
+        ),
+        Change::Void => tx.execute(
+            "update payments set voided_at = $2
+             where id = $1 and voided_at is null and captured = 0 and authorised > 0",
+            params![payment_id, now],
+        ),
+        Change::Refund(amount) => tx.execute(
+            "update payments set refunded = refunded + $2 where id = $1 and refunded + $2 <= captured",
+            params![payment_id, amount],
+        ),
+    }?;
+    if moved == 1 {
+        return Ok(None);
+    }
+    let payment = by_id(tx, payment_id)?;
+    let has_something = payment.is_some_and(|p| match change {
+        Change::Capture(_) => p.authorised > 0 && !p.voided,
+        Change::Refund(_) => p.captured > 0,
+        Change::Void => false,
+    });
+    Ok(Some(if has_something {
+        EXCEEDS_AMOUNT
+    } else {
+        INVALID_TRANSACTION
+    }))
+}
+
+const ENTRY: &str = "select e.id, e.payment_id, e.reference, p.reference, e.kind, e.amount, p.currency, e.status,
+        e.response_code, p.brand, p.last4, e.created_at
+    from entries e join payments p on p.id = e.payment_id";
+
+/// Entries, newest first: those of a reference (the payment's or their own), or the last `most` of all.
+pub(crate) fn entries(
+    tx: &mut Tx<'_>,
+    reference: Option<&str>,
+    most: i64,
+) -> Result<Vec<Entry>, Error> {
+    let order = "order by e.created_at desc, e.id";
+    let rows = match reference {
+        Some(reference) => tx.all(
+            &format!("{ENTRY} where e.reference = $1 or p.reference = $1 {order}"),
+            params![reference],
+        ),
+        None => tx.all(&format!("{ENTRY} {order} limit $1"), params![most]),
+    }?;
+    rows.iter().map(entry).collect()
+}
+
+fn entry(row: &Row) -> Result<Entry, Error> {
+    Ok(Entry {
+        id: row.get(0)?,
+        payment: row.get(1)?,
+        reference: row.get(2)?,
+        payment_reference: row.get(3)?,
+        kind: row.get(4)?,
+        amount: row.get(5)?,
+        currency: row.get(6)?,
+        status: row.get(7)?,
+        response_code: row.get(8)?,
+        brand: row.get(9)?,
+        last4: row.get(10)?,
+        created: row.get(11)?,
+    })
+}
+
+/// Counts and sums per kind, currency and status.
+pub(crate) fn totals(tx: &mut Tx<'_>) -> Result<Vec<Total>, Error> {
+    let rows = tx.all(
+        "select e.kind, p.currency, e.status, cast(count(*) as bigint), cast(sum(e.amount) as bigint)
+         from entries e join payments p on p.id = e.payment_id
+         group by e.kind, p.currency, e.status order by e.kind, p.currency, e.status",
+        params![],
+    )?;
+    let total = |row: &Row| {
+        Ok(Total {
+            kind: row.get(0)?,
+            currency: row.get(1)?,
+            status: row.get(2)?,
+            count: row.get(3)?,
+            sum: row.get(4)?,
+        })
+    };
+    rows.iter().map(total).collect()
+}
+
+const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// A fresh entry id.
+pub(crate) fn new_entry_id() -> String {
+    format!("en_{}", random(BASE36, 24))
+}
+
+// Fifteen digits, as Visa prints it; never one that a filter would take for a card number.
+fn network_transaction_id() -> String {
+    loop {
+        let id = random(b"0123456789", 15);
+        if !card::filter::holds_card_number(&id) {
+            return id;
+        }
+    }
+}
+
+fn random(alphabet: &[u8], n: usize) -> String {
+    let mut bytes = vec![0u8; n];
+    #[expect(clippy::expect_used, reason = "without randomness no id may be made")]
+    getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+    // The small bias of the remainder does not matter: ids name, they do not authorise.
+    let places = bytes.iter().map(|b| usize::from(*b) % alphabet.len());
+    places.map(|at| char::from(alphabet[at])).collect()
+}
