@@ -25,6 +25,9 @@
   /** The frame pads itself by this much so that its edge does not cut the focus ring. */
   const RING = 4;
   const MAX_HEIGHT = 2000;
+  /** The form's height until it reports its own, so that the page does not jump: one row, or two below this width. */
+  const ONE_ROW = { from: 600, height: 76 };
+  const TWO_ROWS_HEIGHT = 156;
 
   const MESSAGES = {
     origin_not_allowed: "This page's origin is not registered for the publishable key.",
@@ -177,6 +180,8 @@
       this.#frame.addEventListener("load", () => diagnose(HELLO_AFTER_LOAD_MS, false), { signal });
       diagnose(READY_TIMEOUT_MS, true);
       container.replaceChildren(this.#frame);
+      const isOneRow = this.#frame.clientWidth >= ONE_ROW.from;
+      this.#resize(isOneRow ? ONE_ROW.height : TWO_ROWS_HEIGHT);
     }
 
     /** Ends everything that this mount started. */

@@ -11,6 +11,10 @@ Promise.resolve()
   .catch(() => {
     // Without wasm there is no handshake, so this one message goes by itself, to the origin that the vault checked.
     const origin = new URLSearchParams(location.search).get("origin");
-    const reason = typeof WebAssembly == "undefined" ? "wasm_unavailable" : "blocked";
+    const reason = !isSecureContext
+      ? "insecure_context"
+      : typeof WebAssembly == "undefined"
+        ? "wasm_unavailable"
+        : "blocked";
     if (origin && parent != window) parent.postMessage({ cardseal: 1, type: "loaderror", reason }, origin);
   });

@@ -43,7 +43,7 @@ pub fn fault(fault: Fault, brand: Brand) -> &'static str {
         Fault::NumberIncomplete => "Enter the whole card number.",
         Fault::NumberInvalid => "This card number is not valid. Check the digits.",
         Fault::LiveCardInTestMode => {
-            "Test mode takes only test cards, such as 4242 4242 4242 4242."
+            "Test mode takes only test cards, such as 4242\u{a0}4242\u{a0}4242\u{a0}4242."
         }
         Fault::TestCardInLiveMode => "This is a test card. Use a real card.",
         Fault::ExpiryIncomplete => "Enter the expiry date as month and year.",

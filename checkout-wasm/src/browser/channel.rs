@@ -163,6 +163,11 @@ impl Channel {
         port.post_message(&connected).is_ok() && self.0.set(port).is_ok()
     }
 
+    /// Whether the page has shaken hands.
+    pub fn is_open(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     /// Tells the page; before the handshake nobody listens and nothing is sent.
     pub fn tell(&self, message: &ToPage<'_>) {
         if let Some(port) = self.0.get() {

@@ -24,7 +24,8 @@ pub struct Frame {
     vault: Vault,
     /// Digits in each input before the event at hand.
     digits: [Cell<usize>; 3],
-    told: Cell<Option<Change>>,
+    /// The facts that the page knows; an empty form is no news.
+    told: Cell<Change>,
 }
 
 /// Puts the form on the page and shakes hands with the parent.
@@ -41,7 +42,7 @@ pub fn start() {
             channel: Channel::default(),
             vault: Vault::new(key.clone()),
             digits: Default::default(),
-            told: Cell::new(None),
+            told: Cell::new(Change::of(&Form::new(mode))),
         }));
         frame.open(&window, &origin);
         view! { <CardForm frame form=frame.form /> }
@@ -208,7 +209,7 @@ impl Frame {
 
     fn tell_change(&self) {
         let now = self.form.with_untracked(Change::of);
-        if self.told.replace(Some(now)) != Some(now) {
+        if self.channel.is_open() && self.told.replace(now) != now {
             self.channel.tell(&ToPage::Change(&now));
         }
     }
