@@ -27,7 +27,9 @@ pub(crate) fn routes(bank: &Bank) -> Router {
         let store = store.clone();
         async move {
             let alive = store.read(|tx| tx.first("select 1", params![])).await;
-            alive.map(drop).map_err(|_: store::Error| "the book cannot be read".to_owned())
+            alive
+                .map(drop)
+                .map_err(|_: store::Error| "the book cannot be read".to_owned())
         }
     };
     Router::new()
@@ -35,7 +37,10 @@ pub(crate) fn routes(bank: &Bank) -> Router {
         .route("/book.css", get(css))
         .route("/admin/book", get(book_entries))
         .route("/admin/summary", get(summary))
-        .route("/admin/faults", get(faults).post(add_fault).delete(clear_faults))
+        .route(
+            "/admin/faults",
+            get(faults).post(add_fault).delete(clear_faults),
+        )
         .with_state(bank.clone())
         .merge(service::health::routes(bank.0.metrics.clone(), ready))
 }

@@ -190,13 +190,19 @@ const PAYMENT: &str = "select p.id, p.reference, p.currency, p.requested, p.auth
 /// The payments of a reference: one or none.
 pub(crate) fn by_reference(tx: &mut Tx<'_>, reference: &str) -> Result<Vec<Payment>, Error> {
     let sql = format!("{PAYMENT} where p.reference = $1");
-    tx.all(&sql, params![reference])?.iter().map(payment).collect()
+    tx.all(&sql, params![reference])?
+        .iter()
+        .map(payment)
+        .collect()
 }
 
 /// The payment with this id.
 pub(crate) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<Payment>, Error> {
     let sql = format!("{PAYMENT} where p.id = $1");
-    tx.first(&sql, params![id])?.as_ref().map(payment).transpose()
+    tx.first(&sql, params![id])?
+        .as_ref()
+        .map(payment)
+        .transpose()
 }
 
 fn payment(row: &Row) -> Result<Payment, Error> {
@@ -294,7 +300,8 @@ fn refusal(
     }))
 }
 
-const ENTRY: &str = "select e.id, e.payment_id, e.reference, p.reference, e.kind, e.amount, p.currency, e.status,
+const ENTRY: &str =
+    "select e.id, e.payment_id, e.reference, p.reference, e.kind, e.amount, p.currency, e.status,
         e.response_code, p.brand, p.last4, e.created_at
     from entries e join payments p on p.id = e.payment_id";
 

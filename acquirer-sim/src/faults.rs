@@ -135,7 +135,9 @@ pub(crate) async fn under(
     fault: Option<&Fault>,
     work: impl Future<Output = Response> + Send + 'static,
 ) -> Response {
-    let delay = fault.filter(|f| f.kind == Kind::LatencyMs).map_or(0, |f| f.ms);
+    let delay = fault
+        .filter(|f| f.kind == Kind::LatencyMs)
+        .map_or(0, |f| f.ms);
     let kind = fault.map(|f| f.kind);
     match kind {
         Some(Kind::DropBeforeCommit) => return dropped(),

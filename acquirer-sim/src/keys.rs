@@ -115,7 +115,10 @@ mod tests {
         let file = std::env::temp_dir().join(format!("card-hmac-{}", std::process::id()));
         let pan = Pan::parse("4242424242424242").expect("a card");
         let first = CardKey::load_or_make(&file).expect("made").hash(&pan);
-        assert_eq!(CardKey::load_or_make(&file).expect("read").hash(&pan), first);
+        assert_eq!(
+            CardKey::load_or_make(&file).expect("read").hash(&pan),
+            first
+        );
         assert_ne!(CardKey::new([7; 32]).hash(&pan), first);
         std::fs::remove_file(&file).expect("removed");
     }

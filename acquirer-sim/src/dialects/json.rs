@@ -106,13 +106,13 @@ async fn pay(
 ) -> Result<Response, Problem> {
     let (new, echo) = decided(&bank, request)?;
     let fault = bank.0.faults.take(Operation::Payment, &headers)?;
-    let echo = fault
-        .as_ref()
-        .filter(|f| f.kind == Kind::EchoPan)
-        .and(echo);
+    let echo = fault.as_ref().filter(|f| f.kind == Kind::EchoPan).and(echo);
     bank.0.metrics.count(
         "acquirer_payments_total",
-        &[("dialect", new.dialect), ("response_code", new.decision.code)],
+        &[
+            ("dialect", new.dialect),
+            ("response_code", new.decision.code),
+        ],
     );
     let now = bank.0.clock.now_ms();
     let work = async move {
@@ -190,7 +190,9 @@ fn card_of(request: CardRequest) -> Result<Option<CardData>, Problem> {
         return Ok(None);
     };
     let cvc = request.cvc.filter(|cvc| !cvc.0.is_empty());
-    let cvc = cvc.map(|cvc| Cvv::parse(&cvc.0, number.brand())).transpose();
+    let cvc = cvc
+        .map(|cvc| Cvv::parse(&cvc.0, number.brand()))
+        .transpose();
     Ok(Some(CardData {
         number,
         expiry,
@@ -241,7 +243,10 @@ async fn inquire(
     let Query(inquiry) = query.map_err(|_| Problem::field("reference"))?;
     let fault = bank.0.faults.take(Operation::Inquiry, &headers)?;
     let work = async move {
-        let found = bank.0.store.read(move |tx| book::by_reference(tx, &inquiry.reference));
+        let found = bank
+            .0
+            .store
+            .read(move |tx| book::by_reference(tx, &inquiry.reference));
         match found.await.map_err(Problem::from) {
             Ok(found) => {
                 let payments: Vec<Value> = found.iter().map(as_it_stands).collect();
@@ -290,7 +295,12 @@ async fn void(
     Body(request): Body<VoidRequest>,
 ) -> Result<Response, Problem> {
     let fault = bank.0.faults.take(Operation::Void, &headers)?;
-    let work = changed(bank, id, Change::Void, name_of(request.reference, "reference")?);
+    let work = changed(
+        bank,
+        id,
+        Change::Void,
+        name_of(request.reference, "reference")?,
+    );
     Ok(faults::under(fault.as_ref(), work).await)
 }
 
@@ -343,5 +353,9 @@ fn name_of(text: String, field: &'static str) -> Result<String, Problem> {
     let fits = (1..=100).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_graphic())
         && !card::filter::holds_card_number(&text);
-    if fits { Ok(text) } else { Err(Problem::field(field)) }
+    if fits {
+        Ok(text)
+    } else {
+        Err(Problem::field(field))
+    }
 }
