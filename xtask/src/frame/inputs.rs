@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::manifest::integrity;
-use super::tools::Npm;
+use super::tools::{Npm, rustc_version};
 
 const FILES: [&str; 4] = [
     "Trunk.toml",
@@ -25,7 +25,7 @@ const FOLDERS: [&str; 5] = [
 ];
 const IGNORED: [&str; 2] = ["node_modules", "tests"];
 
-/// Hashes path and content of every input, and which optional tools there are.
+/// Hashes path and content of every input, which optional tools there are, and the compiler.
 pub fn fingerprint(root: &Path, tools: &Npm) -> Result<String> {
     let mut files: Vec<PathBuf> = FILES.iter().map(|file| root.join(file)).collect();
     for folder in FOLDERS {
@@ -46,6 +46,7 @@ pub fn fingerprint(root: &Path, tools: &Npm) -> Result<String> {
         hash.update(content);
     }
     hash.update([u8::from(tools.is_complete())]);
+    hash.update(rustc_version()?);
     Ok(integrity("sha256", &hash.finalize()))
 }
 

@@ -101,6 +101,11 @@ impl Npm {
     }
 }
 
+/// The compiler: another one makes other bytes.
+pub fn rustc_version() -> Result<String> {
+    output(Command::new("rustc").arg("--version"))
+}
+
 /// Adds the wasm target where it is missing.
 pub fn add_wasm_target() -> Result<()> {
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
