@@ -28,7 +28,11 @@ test('the card goes to the vault and to nobody else', async ({ page }) => {
   page.on('response', (response) => responses.push(response));
   const shop = new Shop(page);
   await shop.checkout();
-  await shop.payWith({ ...GOOD, number: digits });
+  await shop.card.fill({ ...GOOD, number: digits });
+  // The page itself never sees a digit: not in its DOM, not in what it can read of the frame.
+  expect(await page.content()).not.toContain(digits.slice(0, 12));
+  expect(await shop.card.iframe.evaluate((frame) => frame.contentDocument === null)).toBe(true);
+  await shop.pay.click();
   await shop.expectPaid();
 
   const vault = new URL(shop.demo.vault).origin;
@@ -44,9 +48,6 @@ test('the card goes to the vault and to nobody else', async ({ page }) => {
     const body = await response.text().catch(() => '');
     expect(body, response.url()).not.toContain(digits);
   }
-  // The page itself never sees one: not in its DOM, not in what it can read of the frame.
-  expect(await page.content()).not.toContain(digits.slice(0, 12));
-  expect(await page.locator('#card iframe').evaluate((frame) => frame.contentDocument === null)).toBe(true);
 });
 
 test('one click more does not charge twice', async ({ page }) => {

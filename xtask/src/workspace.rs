@@ -50,3 +50,19 @@ pub fn built(name: &str) -> anyhow::Result<PathBuf> {
         bail!("{name} is not built at {}", program.display())
     }
 }
+
+/// Holds the workspace's build to one command at a time: two that start together would write the same files.
+/// Dropping it lets the next one in.
+///
+/// # Errors
+/// When the lock's file cannot be made.
+pub fn lock() -> anyhow::Result<std::fs::File> {
+    let path = target()?.join("xtask.lock");
+    let file = std::fs::File::create(&path)
+        .with_context(|| format!("{} cannot be made", path.display()))?;
+    if file.try_lock().is_err() {
+        crate::say::say("waiting for another cargo xtask that is building here");
+        file.lock()?;
+    }
+    Ok(file)
+}

@@ -98,10 +98,8 @@ pub fn format(text: &str) -> String {
     }
     let separated = text.chars().any(|c| matches!(c, '/' | '-' | '.'));
     let mut digits = crate::number::digits_of(text, 6);
-    let alone = digits.len() == 1 && (separated || digits.as_str() > "1");
-    if alone
-        || (digits.len() > 1 && digits.as_str() > "13" && digits.len() < 6 && !is_month(&digits))
-    {
+    // `5` and `1/` are whole months. `13` is none: it stays as typed, to be told so, and is not read as January.
+    if digits.len() == 1 && (separated || digits.as_str() > "1") {
         digits.insert(0, '0');
     }
     if digits.len() == 6 && digits.get(2..4) == Some("20") {
@@ -122,10 +120,6 @@ pub fn format(text: &str) -> String {
 // `20` and a third digit is a four-digit year on its way; it is folded when the fourth arrives.
 fn year_digits(rest: &str) -> usize {
     if rest.starts_with("20") { 3 } else { 2 }
-}
-
-fn is_month(digits: &str) -> bool {
-    digits.get(..2).is_some_and(|m| ("01"..="12").contains(&m))
 }
 
 fn join(month: &str, year: &str) -> String {
@@ -244,6 +238,8 @@ mod tests {
             ("2", "02 / "),
             ("1/", "01 / "),
             ("12", "12 / "),
+            ("13", "13 / "),
+            ("1340", "13 / 40"),
             ("122", "12 / 2"),
             ("1228", "12 / 28"),
             ("12 / 28", "12 / 28"),

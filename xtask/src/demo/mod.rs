@@ -47,9 +47,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     ports.check_free()?;
 
     steps::step("1/4", "the card frame (Leptos to WebAssembly)");
+    let building = workspace::lock()?;
     let frame = frame()?;
     steps::step("2/4", "the programs");
     build()?;
+    drop(building);
     steps::step("3/4", &format!("keys and data in {}", data_dir.display()));
     let demo = provision::provision(&data_dir, ports)?;
     steps::step("4/4", "starting");
