@@ -12,16 +12,20 @@ use serde_json::{Value, json};
 use service::Clock;
 use service::listen::{self, Stop};
 
+/// The bank's API key.
 pub const API_KEY: &str = "acq_test_of_the_tests_0123456789";
 
 /// A running bank.
 pub struct World {
+    /// The bank, with its key.
     pub bank: Http,
+    /// Its admin listener.
     pub admin: Http,
     /// The bank's base URL.
     pub url: String,
     /// The bank without a key.
     pub stranger: Http,
+    /// Its book.
     pub database: Fresh,
 }
 

@@ -98,8 +98,10 @@ pub fn format(text: &str) -> String {
     }
     let separated = text.chars().any(|c| matches!(c, '/' | '-' | '.'));
     let mut digits = crate::number::digits_of(text, 6);
-    // `5` and `1/` are whole months. `13` is none: it stays as typed, to be told so, and is not read as January.
-    if digits.len() == 1 && (separated || digits.as_str() > "1") {
+    // A month that begins with 2 to 9 is whole, and so is `1/`. `13` is none: it stays as typed, to be told so, and is
+    // not read as January.
+    let whole = digits.as_str() >= "2" && digits.len() < 6;
+    if whole || (digits.len() == 1 && separated) {
         digits.insert(0, '0');
     }
     if digits.len() == 6 && digits.get(2..4) == Some("20") {
