@@ -1,0 +1,205 @@
+//! The payment API, in Stripe's wire format: two calls, one send each. Who repeats a call, and when, is decided by
+//! [`attempts`](crate::attempts).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::Value;
+use service::Client;
+use service::client::Error;
+
+use crate::{Secret, decline};
+
+/// The time a create-and-confirm may take.
+pub(crate) const TOTAL: Duration = Duration::from_secs(30);
+
+/// The payment API.
+pub(crate) struct Gateway {
+    client: Client,
+    base: String,
+    key: Secret,
+}
+
+/// What a create-and-confirm asks for.
+pub(crate) struct Create<'a> {
+    pub(crate) amount: i64,
+    pub(crate) currency: &'a str,
+    pub(crate) token: &'a str,
+    pub(crate) order: &'a str,
+    pub(crate) attempt: i64,
+    pub(crate) idempotency_key: &'a str,
+}
+
+/// What is known after a call.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The intent was made; its status says how it stands.
+    Intent(Intent),
+    /// The bank said no.
+    Declined {
+        intent: Option<String>,
+        reason: String,
+        message: String,
+    },
+    /// The API refused the request; nothing was charged under this key.
+    Refused { reason: String },
+    /// This call did nothing. It says nothing about an earlier one with the same key.
+    NotTaken,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// The part of a PaymentIntent that a shop needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Intent {
+    pub(crate) id: String,
+    pub(crate) status: String,
+    pub(crate) amount_received: i64,
+    pub(crate) currency: String,
+    pub(crate) order: Option<String>,
+    pub(crate) attempt: Option<i64>,
+    /// Reason and message of the last decline.
+    pub(crate) failure: Option<(String, String)>,
+}
+
+impl Intent {
+    /// Reads the object; none when it is not one.
+    pub(crate) fn read(object: &Value) -> Option<Self> {
+        let error = &object["last_payment_error"];
+        Some(Self {
+            id: id(&object["id"])?,
+            status: object["status"].as_str()?.to_owned(),
+            amount_received: object["amount_received"].as_i64().unwrap_or(0),
+            currency: object["currency"].as_str()?.to_ascii_lowercase(),
+            order: object["metadata"]["order_id"].as_str().map(str::to_owned),
+            attempt: object["metadata"]["attempt"]
+                .as_str()
+                .and_then(|n| n.parse().ok()),
+            failure: error.is_object().then(|| failure(error)),
+        })
+    }
+}
+
+/// Reason and message of an error object.
+fn failure(error: &Value) -> (String, String) {
+    let code = error["decline_code"].as_str().or(error["code"].as_str());
+    let message = error["message"].as_str().unwrap_or_default();
+    (
+        decline::reason(code.unwrap_or_default()),
+        message.to_owned(),
+    )
+}
+
+// Ids become parts of paths and of the database.
+fn id(value: &Value) -> Option<String> {
+    let fits = |text: &&str| {
+        (1..=255).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    value.as_str().filter(fits).map(str::to_owned)
+}
+
+impl Gateway {
+    pub(crate) fn new(base: &str, key: Secret) -> Self {
+        Self {
+            client: Client::new(Duration::from_secs(3), TOTAL),
+            base: base.to_owned(),
+            key,
+        }
+    }
+
+    /// Creates and confirms a PaymentIntent.
+    pub(crate) async fn create(&self, create: &Create<'_>) -> Answer {
+        let body = form(&[
+            ("amount", &create.amount.to_string()),
+            ("currency", create.currency),
+            ("confirm", "true"),
+            ("payment_method_data[type]", "card"),
+            ("payment_method_data[card][token]", create.token),
+            ("metadata[order_id]", create.order),
+            ("metadata[attempt]", &create.attempt.to_string()),
+        ]);
+        let request = Request::post(format!("{}/v1/payment_intents", self.base))
+            .header("authorization", format!("Bearer {}", self.key.text()))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("idempotency-key", create.idempotency_key)
+            .body(Bytes::from(body));
+        let Ok(request) = request else {
+            return Answer::NotTaken;
+        };
+        match self.client.send(request).await {
+            Ok(response) => read(&response),
+            Err(Error::NotSent(why)) => {
+                tracing::warn!(why, "the payment API was not reached");
+                Answer::NotTaken
+            }
+            Err(Error::Unknown(why)) => {
+                tracing::warn!(why, "the payment API did not answer");
+                Answer::Unknown
+            }
+        }
+    }
+
+    /// Asks how an intent stands; none when that cannot be learnt now.
+    pub(crate) async fn retrieve(&self, intent: &str) -> Option<Intent> {
+        let request = Request::get(format!("{}/v1/payment_intents/{intent}", self.base))
+            .header("authorization", format!("Bearer {}", self.key.text()))
+            .body(Bytes::new())
+            .ok()?;
+        let response = self.client.send(request).await.ok()?;
+        if response.status() != 200 {
+            tracing::warn!(
+                status = response.status().as_u16(),
+                "an intent was not told"
+            );
+            return None;
+        }
+        Intent::read(&serde_json::from_slice(response.body()).ok()?)
+    }
+}
+
+fn read(response: &Response<Bytes>) -> Answer {
+    let status = response.status().as_u16();
+    let Ok(body) = serde_json::from_slice::<Value>(response.body()) else {
+        return Answer::Unknown;
+    };
+    let (reason, message) = failure(&body["error"]);
+    match status {
+        200 => Intent::read(&body).map_or(Answer::Unknown, Answer::Intent),
+        402 => Answer::Declined {
+            intent: id(&body["error"]["payment_intent"]["id"]),
+            reason,
+            message,
+        },
+        400 | 404 | 422 => {
+            tracing::warn!(status, reason, "the payment API refused a request");
+            Answer::Refused { reason }
+        }
+        401 | 403 | 429 => {
+            tracing::warn!(status, reason, "the payment API did not take a request");
+            Answer::NotTaken
+        }
+        // 409: the same key is at work elsewhere. 5xx: anything may have happened.
+        _ => Answer::Unknown,
+    }
+}
+
+// application/x-www-form-urlencoded; names are our own.
+fn form(fields: &[(&str, &str)]) -> String {
+    let fields = fields
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encode(value)));
+    fields.collect::<Vec<_>>().join("&")
+}
+
+fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte.into());
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
