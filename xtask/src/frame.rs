@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::say::say;
+use crate::workspace;
 use description::Description;
 
 /// `cargo xtask frame`.
@@ -36,7 +37,7 @@ const NAME: &str = "checkout-wasm";
 /// # Errors
 /// A step failed, or the frame is over its budget.
 pub fn run(args: &Args) -> Result<()> {
-    let root = root();
+    let root = workspace::root()?;
     let out = root.join(&args.out);
     let tools = tools::Npm::install(&root)?;
     let inputs = inputs::fingerprint(&root, &tools)?;
@@ -67,20 +68,13 @@ pub fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// Not called by Trunk, a step failed, or the frame is over its budget.
 pub fn finish_for_trunk() -> Result<()> {
-    let root = root();
+    let root = workspace::root()?;
     let stage = std::env::var_os("TRUNK_STAGING_DIR")
         .context("TRUNK_STAGING_DIR is not set: this is Trunk's hook, call `cargo xtask frame`")?;
     let tools = tools::Npm::install(&root)?;
     let tools_dir = tools::build_wasm_tools(&root)?;
     let inputs = inputs::fingerprint(&root, &tools)?;
     finish::finish(&root, Path::new(&stage), &tools_dir, &tools, &inputs)
-}
-
-/// The workspace; cargo names the package's directory when it runs us.
-fn root() -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    package.parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Puts the finished directory in place: a vault that starts meanwhile sees the old one or the new one.

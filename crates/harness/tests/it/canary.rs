@@ -34,7 +34,9 @@ async fn a_canary_card_leaves_no_digit_behind() {
         pay(&demo, &declined, &mut answers).await["error"]["code"],
         "card_declined"
     );
-    malformed(&demo, &digits, &mut answers).await;
+    // Thrown at doors that must not take it, so it passes through memory; it must not stay anywhere else.
+    let misplaced = canary();
+    malformed(&demo, &misplaced, &mut answers).await;
     // Webhooks and logs are written after the answer.
     tokio::time::sleep(Duration::from_millis(1500)).await;
 
@@ -48,6 +50,11 @@ async fn a_canary_card_leaves_no_digit_behind() {
     );
     answers.push_str(&book.text);
     assert_eq!(found(answers.as_bytes(), &digits), None, "in an answer");
+    assert_eq!(
+        found(answers.as_bytes(), &misplaced),
+        None,
+        "echoed in an answer"
+    );
 
     let files = files(&demo.data_dir);
     assert!(
@@ -60,7 +67,9 @@ async fn a_canary_card_leaves_no_digit_behind() {
     );
     for file in &files {
         let bytes = std::fs::read(file).unwrap_or_default();
-        assert_eq!(found(&bytes, &digits), None, "in {}", file.display());
+        for number in [&digits, &misplaced] {
+            assert_eq!(found(&bytes, number), None, "in {}", file.display());
+        }
     }
     for program in ["payments", "demo-site"] {
         let memory = memory(program, &demo.data_dir);
