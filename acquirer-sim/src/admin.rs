@@ -55,6 +55,10 @@ async fn book_entries(
     query: Result<Query<BookQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query.map_err(|_| Problem::field("reference"))?;
+    let asked = query.reference.as_deref().unwrap_or_default();
+    if !asked.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Problem::field("reference"));
+    }
     let read = move |tx: &mut store::Tx<'_>| book::entries(tx, query.reference.as_deref(), SHOWN);
     let entries: Vec<Entry> = bank.0.store.read(read).await?;
     Ok(Json(json!({ "entries": entries })))

@@ -72,7 +72,7 @@ impl Intent {
             status: object["status"].as_str()?.to_owned(),
             amount_received: object["amount_received"].as_i64().unwrap_or(0),
             currency: object["currency"].as_str()?.to_ascii_lowercase(),
-            order: object["metadata"]["order_id"].as_str().map(str::to_owned),
+            order: id(&object["metadata"]["order_id"]),
             attempt: object["metadata"]["attempt"]
                 .as_str()
                 .and_then(|n| n.parse().ok()),
@@ -91,11 +91,13 @@ fn failure(error: &Value) -> (String, String) {
     )
 }
 
-// Ids become parts of paths and of the database.
-fn id(value: &Value) -> Option<String> {
+/// An id, which becomes a part of paths and of the database.
+pub(crate) fn id(value: &Value) -> Option<String> {
     let fits = |text: &&str| {
         (1..=255).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
     };
     value.as_str().filter(fits).map(str::to_owned)
 }

@@ -78,6 +78,9 @@ pub(crate) async fn create(
     basket: Result<Form<Basket>, FormRejection>,
 ) -> Result<Response, Problem> {
     let Form(basket) = basket.map_err(|_| Problem::BadRequest)?;
+    if !is_name(&basket.item) {
+        return Err(Problem::NotFound);
+    }
     let (buyer, cookie) = match Buyer::of(&headers) {
         Some(buyer) => (buyer, None),
         None => Buyer::new(&shop.0.settings),
@@ -122,7 +125,9 @@ pub(crate) async fn of_buyer(
     id: String,
     headers: &HeaderMap,
 ) -> Result<Order, Problem> {
-    let buyer = Buyer::of(headers).ok_or(Problem::NotFound)?;
+    let buyer = Buyer::of(headers)
+        .filter(|_| is_name(&id))
+        .ok_or(Problem::NotFound)?;
     let found = shop
         .0
         .store
@@ -230,6 +235,12 @@ pub(crate) fn refund(
         tracing::info!(order, "order refunded");
     }
     Ok(())
+}
+
+// What an id of goods or of an order is made of: nothing else is worth a look into the database, and PostgreSQL
+// takes no NUL in a text.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 // Version 4.

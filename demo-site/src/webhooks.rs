@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use store::{Error, Tx, params};
 
-use crate::gateway::Intent;
+use crate::gateway::{self, Intent};
 use crate::{Shop, attempts, decline, orders, signature};
 
 #[derive(Deserialize)]
@@ -143,11 +143,11 @@ fn charge_refunded(tx: &mut Tx<'_>, charge: &Value, now: i64) -> Result<(), Erro
     if charge["refunded"] != true {
         return Ok(());
     }
-    let intent = charge["payment_intent"].as_str().unwrap_or_default();
-    let named = charge["metadata"]["order_id"].as_str();
-    let refund = charge["refunds"]["data"][0]["id"].as_str();
-    match orders::paid_by(tx, intent, named)? {
-        Some(order) => orders::refund(tx, &order, refund, now),
+    let intent = gateway::id(&charge["payment_intent"]).unwrap_or_default();
+    let named = gateway::id(&charge["metadata"]["order_id"]);
+    let refund = gateway::id(&charge["refunds"]["data"][0]["id"]);
+    match orders::paid_by(tx, &intent, named.as_deref())? {
+        Some(order) => orders::refund(tx, &order, refund.as_deref(), now),
         None => {
             tracing::warn!("a refund of no order of this shop");
             Ok(())

@@ -241,12 +241,13 @@ async fn inquire(
     query: Result<Query<Inquiry>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(inquiry) = query.map_err(|_| Problem::field("reference"))?;
+    let reference = name_of(inquiry.reference, "reference")?;
     let fault = bank.0.faults.take(Operation::Inquiry, &headers)?;
     let work = async move {
         let found = bank
             .0
             .store
-            .read(move |tx| book::by_reference(tx, &inquiry.reference));
+            .read(move |tx| book::by_reference(tx, &reference));
         match found.await.map_err(Problem::from) {
             Ok(found) => {
                 let payments: Vec<Value> = found.iter().map(as_it_stands).collect();
@@ -317,6 +318,9 @@ async fn refund(
 }
 
 async fn changed(bank: Bank, id: String, change: Change, reference: String) -> Response {
+    if !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Problem::NO_SUCH_PAYMENT.into_response();
+    }
     let (entry_id, now) = (book::new_entry_id(), bank.0.clock.now_ms());
     let booked = bank
         .0

@@ -92,5 +92,13 @@ async fn only_the_api_key_opens_it() {
             "reference"
         );
         assert_eq!(world.bank.get("/nothing").await.status, 404);
+        for path in [
+            "/json/v1/payments?reference=%00",
+            "/json/v1/payments?reference=4242424242424242",
+        ] {
+            assert_eq!(world.bank.get(path).await.status, 400, "{path}");
+        }
+        let nul = world.bank.post("/json/v1/payments/%00/void", &body).await;
+        assert_eq!(nul.status, 404);
     }
 }

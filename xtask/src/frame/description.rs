@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn the_repositorys_description_renders() {
-        let description = Description::read(&super::super::root()).expect("readable");
+        let description =
+            Description::read(&crate::workspace::root().expect("a workspace")).expect("readable");
         assert_eq!(
             (description.bin.as_str(), description.profile.as_str()),
             ("checkout-wasm", "z")

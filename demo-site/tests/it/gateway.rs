@@ -1,0 +1,154 @@
+//! A counterpart that speaks the payment API's wire format: it charges once per idempotency key, and answers by token.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+/// The secret key that the shop presents.
+pub const SECRET_KEY: &str = "sk_test_of_the_shop";
+
+/// A call as it came.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Its idempotency key.
+    pub key: String,
+    /// Its form fields.
+    pub fields: HashMap<String, String>,
+}
+
+/// What the counterpart remembers.
+#[derive(Default)]
+pub struct Memory {
+    /// Every call, in order.
+    pub calls: Vec<Call>,
+    /// Intents by idempotency key.
+    pub intents: HashMap<String, Value>,
+    /// How many of the next answers are lost after the work is done.
+    pub lose: usize,
+    /// How many of the next calls are refused before any work is done.
+    pub refuse: usize,
+}
+
+/// The counterpart; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Gateway(Arc<Mutex<Memory>>);
+
+impl Gateway {
+    /// Looks at, or changes, what it remembers.
+    pub fn with<T>(&self, look: impl FnOnce(&mut Memory) -> T) -> T {
+        look(&mut self.0.lock().expect("no test panicked inside"))
+    }
+
+    /// The intent of an order's attempt.
+    pub fn intent(&self, order: &str, attempt: i64) -> Value {
+        let is = |intent: &&Value| {
+            intent["metadata"]["order_id"] == order
+                && intent["metadata"]["attempt"] == attempt.to_string()
+        };
+        let found = self.with(|memory| memory.intents.values().find(is).cloned());
+        found.expect("an intent")
+    }
+
+    /// Its routes.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/v1/payment_intents", post(create))
+            .route("/v1/payment_intents/{id}", get(retrieve))
+            .with_state(self.clone())
+    }
+}
+
+async fn create(State(gateway): State<Gateway>, headers: HeaderMap, body: String) -> Response {
+    assert_eq!(headers["authorization"], format!("Bearer {SECRET_KEY}"));
+    let key = headers["idempotency-key"]
+        .to_str()
+        .expect("ASCII")
+        .to_owned();
+    let fields: HashMap<String, String> = body.split('&').map(field).collect();
+    gateway.with(|memory| {
+        memory.calls.push(Call {
+            key: key.clone(),
+            fields: fields.clone(),
+        });
+        if memory.refuse > 0 {
+            memory.refuse -= 1;
+            let error = json!({ "error": { "type": "rate_limit_error", "code": "rate_limit" } });
+            return (StatusCode::TOO_MANY_REQUESTS, axum::Json(error)).into_response();
+        }
+        let number = memory.intents.len();
+        let intent = memory
+            .intents
+            .entry(key)
+            .or_insert_with(|| intent(number, &fields));
+        if memory.lose > 0 {
+            memory.lose -= 1;
+            return (StatusCode::BAD_GATEWAY, "lost").into_response();
+        }
+        answer(intent)
+    })
+}
+
+fn field(pair: &str) -> (String, String) {
+    let (name, value) = pair.split_once('=').expect("name=value");
+    (name.to_owned(), value.to_owned())
+}
+
+fn intent(number: usize, fields: &HashMap<String, String>) -> Value {
+    let amount: i64 = fields["amount"].parse().expect("an amount");
+    let token = fields["payment_method_data[card][token]"].as_str();
+    let error = match token {
+        "tok_declined" => decline("card_declined", "do_not_honor", "Your card was declined."),
+        "tok_poor" => decline(
+            "card_declined",
+            "insufficient_funds",
+            "Your card has insufficient funds.",
+        ),
+        "tok_expired" => decline("expired_card", "expired_card", "Your card has expired."),
+        _ => Value::Null,
+    };
+    let status = match token {
+        "tok_slow" => "processing",
+        _ if error.is_null() => "succeeded",
+        _ => "requires_payment_method",
+    };
+    let order = &fields["metadata[order_id]"];
+    json!({
+        "id": format!("pi_{number}_{}", &order[..8]),
+        "object": "payment_intent",
+        "amount": amount,
+        "amount_received": if status == "succeeded" { amount } else { 0 },
+        "currency": fields["currency"],
+        "status": status,
+        "client_secret": "a secret that no browser may see",
+        "last_payment_error": error,
+        "metadata": { "order_id": order, "attempt": fields["metadata[attempt]"] },
+    })
+}
+
+fn decline(code: &str, decline_code: &str, message: &str) -> Value {
+    json!({ "type": "card_error", "code": code, "decline_code": decline_code, "message": message })
+}
+
+fn answer(intent: &Value) -> Response {
+    let mut error = intent["last_payment_error"].clone();
+    if error.is_null() {
+        return axum::Json(intent.clone()).into_response();
+    }
+    error["payment_intent"] = intent.clone();
+    let body = json!({ "error": error });
+    (StatusCode::PAYMENT_REQUIRED, axum::Json(body)).into_response()
+}
+
+async fn retrieve(State(gateway): State<Gateway>, Path(id): Path<String>) -> Response {
+    let found = gateway.with(|memory| memory.intents.values().find(|i| i["id"] == id).cloned());
+    found.map_or_else(
+        || StatusCode::NOT_FOUND.into_response(),
+        |intent| axum::Json(intent).into_response(),
+    )
+}
