@@ -47,9 +47,10 @@ impl Gateway {
 
     /// The intent of an order's attempt.
     pub fn intent(&self, order: &str, attempt: i64) -> Value {
+        let attempt = attempt.to_string();
         let is = |intent: &&Value| {
             intent["metadata"]["order_id"] == order
-                && intent["metadata"]["attempt"] == attempt.to_string()
+                && intent["metadata"]["attempt"] == attempt.as_str()
         };
         let found = self.with(|memory| memory.intents.values().find(is).cloned());
         found.expect("an intent")
