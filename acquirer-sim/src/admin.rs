@@ -108,8 +108,10 @@ async fn page(State(bank): State<Bank>) -> Result<impl IntoResponse, Problem> {
     if !faults.is_empty() {
         body.push_str("<p class=faults role=status><strong>Faults to come:</strong> ");
         for fault in &faults {
-            // Both are fixed words of the code.
-            let _ = write!(body, "<code>{:?} × {}</code> ", fault.kind, fault.times);
+            // A fixed word of the code.
+            let kind = serde_json::to_value(fault.kind).unwrap_or_default();
+            let kind = kind.as_str().unwrap_or_default();
+            let _ = write!(body, "<code>{kind} × {}</code> ", fault.times);
         }
         body.push_str("</p>");
     }

@@ -33,7 +33,10 @@ function show(text, state) {
 function close(text, state) {
   form.hidden = true;
   document.querySelector(".test-cards").hidden = true;
+  document.querySelector(".after").hidden = false;
   show(text, state);
+  // The button that had the focus is gone; a keyboard goes on from here.
+  orderStatus.focus();
 }
 
 /** Polls the order until it is settled. Only the server's word counts: it waits for the signed webhook. */

@@ -232,6 +232,15 @@ pub(crate) async fn resume_due(shop: &Shop) {
     }
 }
 
+/// Attempts that are too old to be repeated and still have no outcome: only a human can tell.
+pub(crate) fn lost(tx: &mut Tx<'_>, now: i64) -> Result<i64, Error> {
+    let row = tx.first(
+        "select cast(count(*) as bigint) from payment_attempts where state = 'open' and created_at <= $1",
+        params![now - REPEAT_FOR],
+    )?;
+    row.map_or(Ok(0), |row| row.get(0))
+}
+
 fn claim_due(tx: &mut Tx<'_>, now: i64) -> Result<Vec<Attempt>, Error> {
     let due = tx.all(
         "select a.order_id, a.number, a.idempotency_key, a.token, o.amount, o.currency

@@ -35,7 +35,7 @@ pub(crate) async fn page(
         };
         format!(
             "<main class=\"checkout\">{summary}<section class=\"payment\"><p id=\"order-status\" class=\"{}\" role=\"status\">{words}</p>\
-             <p><a class=\"button quiet\" href=\"/\">Back to the shop</a></p></section></main>",
+             <p class=\"after\"><a class=\"button quiet\" href=\"/\">Back to the shop</a></p></section></main>",
             escape(&order.status)
         )
     };

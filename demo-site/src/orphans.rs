@@ -19,6 +19,13 @@ const YOUNGER_THAN: i64 = 7 * 24 * 3600 * 1000;
 pub(crate) async fn run(shop: &Shop) {
     attempts::resume_due(shop).await;
     let now = shop.0.clock.now_ms();
+    match shop.0.store.read(move |tx| attempts::lost(tx, now)).await {
+        Ok(0) | Err(_) => {}
+        Ok(lost) => tracing::error!(
+            lost,
+            "attempts without an outcome are too old to be repeated"
+        ),
+    }
     let orphans = shop.0.store.read(move |tx| find(tx, now)).await;
     let orphans = orphans.unwrap_or_else(|error: Error| {
         tracing::error!(%error, "orphans cannot be read");
