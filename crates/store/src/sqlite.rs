@@ -16,6 +16,7 @@ pub(crate) fn open(path: &Path, migrations: &[Migration]) -> Result<(Queue, Queu
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(Error::Directory)?;
     }
+    create_private(path).map_err(Error::Directory)?;
     let writer = connect(path, OpenFlags::default())?;
     // WAL with FULL: an acknowledged commit survives a power cut (with NORMAL the last ones may not).
     writer.execute_batch(
@@ -41,6 +42,17 @@ pub(crate) fn open(path: &Path, migrations: &[Migration]) -> Result<(Queue, Queu
             .map_err(Error::Directory)?;
     }
     Ok((writes, reads))
+}
+
+// A database is its owner's to read; the write-ahead log takes the mode of its database.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {

@@ -221,6 +221,27 @@ async fn work_is_leased_to_one_worker_at_a_time() {
     }
 }
 
+#[tokio::test]
+async fn a_database_is_its_owners_to_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fresh = database::sqlite();
+    let Location::Sqlite(path) = &fresh.location else {
+        panic!("SQLite")
+    };
+    let store = Store::open(&fresh.location, SCHEMA).expect("opens");
+    store
+        .write(|tx| tx.execute("insert into t (id, name) values (1, 'a')", &[]))
+        .await
+        .expect("writes");
+    for file in [path.clone(), path.with_extension("db-wal")] {
+        let mode = std::fs::metadata(&file)
+            .expect("is there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+}
+
 #[test]
 fn locations() {
     assert_eq!(
