@@ -96,7 +96,8 @@ function start() {
     busy("Processing…");
     // A new token for each attempt: a token is good for one.
     const { token, error } = await cardseal.createToken(card);
-    if (error) return again(error.message);
+    // What is wrong in a field is said beside the field; here only what has none.
+    if (error) return again(error.type === "validation_error" ? "" : error.message);
     let told;
     try {
       told = await pay(token);
