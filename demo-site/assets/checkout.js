@@ -14,6 +14,8 @@ const label = button.textContent;
 /** The first answer usually takes less than a second; after a few quick looks, one every two seconds. */
 const PAUSES_MS = [250, 500, 1000];
 const PAUSE_MS = 2000;
+/** After so many looks, some ten seconds, the buyer is told that nothing is lost. */
+const PATIENCE = 7;
 
 const say = (text) => { message.textContent = text; };
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -48,6 +50,7 @@ async function follow() {
     if (told?.status === "paid") return close("Paid — thank you", "paid");
     if (told && told.status !== "pending") return close("This order is closed.", "closed");
     if (told && told.payment !== "processing") return again(told.message || "The payment did not go through. Please try again.");
+    if (look === PATIENCE) show("The bank is taking its time. We keep asking: there is no need to pay again.", "waiting");
     await sleep(PAUSES_MS[look] ?? PAUSE_MS);
   }
 }

@@ -21,7 +21,9 @@ fn advice(reason: &str) -> &'static str {
         }
         "incorrect_cvc" | "invalid_cvc" => "Check the security code and try again.",
         "incorrect_number" | "invalid_number" => "Check the card number and try again.",
-        "processing_error" | "try_again_later" | "issuer_not_available" => {
+        // The sentence itself says to try again in a moment.
+        "processing_error" => "You have not been charged.",
+        "try_again_later" | "issuer_not_available" => {
             "You have not been charged. Please try again in a moment."
         }
         "authentication_required" => {
@@ -50,7 +52,8 @@ mod tests {
             ("expired_card", "update your card"),
             ("do_not_honor", "contact your bank"),
             ("stolen_card", "contact your bank"),
-            ("processing_error", "try again in a moment"),
+            ("processing_error", "You have not been charged."),
+            ("try_again_later", "try again in a moment"),
         ] {
             let words = words(reason, "Your card was declined.");
             assert!(
