@@ -4,8 +4,6 @@
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::Context as _;
-
 use crate::machine::{self, CHROMIUM, POSTGRES};
 use crate::postgres::Postgres;
 use crate::{demo, steps, workspace};
@@ -53,7 +51,8 @@ pub fn run() -> anyhow::Result<Outcome> {
     steps::run(workspace::cargo().args(for_browser).args(deny))?;
 
     steps::step("4/6", "the programs");
-    steps::run(workspace::cargo().args(["build", "--workspace"]))?;
+    // The same packages as `cargo xtask demo` builds: what the tests start must not be built a second time.
+    demo::build()?;
 
     steps::step(
         "5/6",
@@ -101,7 +100,7 @@ fn browser(chromium: &std::path::Path) -> anyhow::Result<()> {
             .args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"])
             .current_dir(&e2e),
     )?;
-    let xtask = std::env::current_exe().context("xtask knows itself")?;
+    let xtask = workspace::built("xtask")?;
     let mut tests = Command::new("npm");
     tests
         .args(["test"])

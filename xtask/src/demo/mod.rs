@@ -84,7 +84,11 @@ pub fn frame() -> anyhow::Result<PathBuf> {
     Ok(out)
 }
 
-fn build() -> anyhow::Result<()> {
+/// Builds the programs.
+///
+/// # Errors
+/// When cargo fails.
+pub fn build() -> anyhow::Result<()> {
     let mut cargo = workspace::cargo();
     cargo.arg("build");
     for program in PROGRAMS {
