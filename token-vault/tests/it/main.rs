@@ -7,4 +7,7 @@ mod bad_input;
 mod exchange;
 mod forwarding;
 mod frame;
+mod roots;
+mod rotation;
+mod tampering;
 mod vault;

@@ -212,7 +212,7 @@ pub async fn app(location: &Location, folder: &std::path::Path, destinations: De
     })
 }
 
-async fn bind() -> (tokio::net::TcpListener, String) {
+pub async fn bind() -> (tokio::net::TcpListener, String) {
     let listener = listen::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     (listener, url)
