@@ -7,6 +7,7 @@ mod bad_input;
 mod exchange;
 mod forwarding;
 mod frame;
+mod key_commands;
 mod roots;
 mod rotation;
 mod tampering;
