@@ -224,7 +224,8 @@ async fn no_recorded_answer_can_be_swapped() {
 async fn no_column_of_a_stored_card_can_be_swapped() {
     on_each_store(|vault| async move {
         let mut ids = vec![];
-        for (number, month, name) in [(ALICE, 3, None), (OTHER, 4, Some("Ada"))] {
+        // The first has a name and the second none; the tokens above are the other way round.
+        for (number, month, name) in [(ALICE, 3, Some("Ada")), (OTHER, 4, None)] {
             let token = token(&vault, number, month, name).await;
             let body = json!({"source": token, "for": "storage"});
             let answer = vault.exchange(&body, "k").await;
