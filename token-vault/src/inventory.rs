@@ -9,6 +9,9 @@ use crate::Error;
 use crate::crypto::secrets::Purpose;
 use crate::crypto::{cvv, sealing, session};
 
+/// When a root or tenant key is due (PCI DSS 3.7.4), seconds after it was made. Nothing stops then: the operator rotates.
+pub const CRYPTOPERIOD: i64 = 365 * 86_400;
+
 /// The inventory of one mode.
 ///
 /// # Errors
@@ -91,7 +94,7 @@ fn roots(tx: &mut Tx<'_>, mode: Mode) -> Result<Vec<Value>, Error> {
     list(tx, sql, mode, |row| {
         Ok(json!({
             "id": row.get::<String>(0)?, "provider": row.get::<String>(1)?, "algorithm": row.get::<String>(2)?,
-            "state": row.get::<String>(3)?, "created_at": row.get::<i64>(4)?, "retired_at": row.get::<Option<i64>>(5)?,
+            "state": row.get::<String>(3)?, "created_at": row.get::<i64>(4)?, "rotate_by": row.get::<i64>(4)? + CRYPTOPERIOD, "retired_at": row.get::<Option<i64>>(5)?,
             "tenant_keys": row.get::<i64>(6)?, "service_secrets": row.get::<i64>(7)?,
         }))
     })
@@ -106,7 +109,7 @@ fn tenants(tx: &mut Tx<'_>, mode: Mode) -> Result<Vec<Value>, Error> {
     list(tx, sql, mode, |row| {
         Ok(json!({
             "id": row.get::<String>(0)?, "merchant": row.get::<String>(1)?, "generation": row.get::<i64>(2)?,
-            "state": row.get::<String>(3)?, "created_at": row.get::<i64>(4)?, "wrapped_by": row.get::<String>(5)?,
+            "state": row.get::<String>(3)?, "created_at": row.get::<i64>(4)?, "rotate_by": row.get::<i64>(4)? + CRYPTOPERIOD, "wrapped_by": row.get::<String>(5)?,
             "records": {
                 "tokens": row.get::<i64>(6)?, "grants": row.get::<i64>(7)?, "stored_cards": row.get::<i64>(8)?,
             },

@@ -12,13 +12,14 @@ use serde_json::Value;
 use sha2::Sha256;
 use store::Tx;
 use store::idempotency::{self, Claim};
+use subtle::ConstantTimeEq as _;
 use vault_api::tokens::{CardSummary, Exchange, Exchanged, GrantInfo, Purpose, Store, StoredCard};
 use vault_api::{Code, Grant, Token};
 
 use crate::audit::{self, Act, Actor};
 use crate::crypto::cvv::SealedCvv;
-use crate::crypto::derive;
 use crate::crypto::envelope::{OpenedCard, Place, TenantKey};
+use crate::crypto::{CannotOpen, derive};
 use crate::http::{Caller, Json};
 use crate::records::grants::{self, NewGrant};
 use crate::records::row_mac::{Read, RowMacs};
@@ -113,6 +114,26 @@ impl Work {
         answer
     }
 
+    // A recorded answer stands in a table that knows nothing of cards: a MAC binds it to its key and merchant, so that
+    // no other answer can be put in its place.
+    fn bound(&self, scope: &str, answer: Vec<u8>) -> Vec<u8> {
+        [&self.mac_of(scope, &answer)[..], &answer].concat()
+    }
+
+    fn unbound<'a>(&self, scope: &str, kept: &'a [u8]) -> Result<&'a [u8], Error> {
+        let (mac, answer) = kept.split_at_checked(32).ok_or(CannotOpen)?;
+        if bool::from(mac.ct_eq(&self.mac_of(scope, answer))) {
+            Ok(answer)
+        } else {
+            Err(CannotOpen.into())
+        }
+    }
+
+    fn mac_of(&self, scope: &str, answer: &[u8]) -> [u8; 32] {
+        let parts = [b"answer", scope.as_bytes(), self.key.as_bytes(), answer];
+        keyed_hash(&self.app, &parts)
+    }
+
     fn of_token(&self, tx: &mut Tx<'_>, token: &Token) -> Result<Answer, Error> {
         let mut row = tokens::find(tx, self.macs(), self.owner(), token, Read::Change)?
             .ok_or(Code::NotFound)?;
@@ -187,7 +208,7 @@ impl Work {
         )? {
             Claim::New => {}
             Claim::Replay { body, .. } => {
-                let answer = parse_answer(&body)?;
+                let answer = parse_answer(self.unbound(&scope, &body)?)?;
                 let grant = self.grant_of_card(answer["grant"]["id"].as_str().unwrap_or_default());
                 let answer = self.in_scope(answer);
                 return Ok(Answer(with_secret(answer, Some(&grant)), true));
@@ -209,7 +230,8 @@ impl Work {
         let cvv = self.fresh_cvv(tx, &stored.card)?;
         let exchanged = self.issue(tx, Some(&grant), &opened, &stored.card, cvv)?;
         let answer = without_secret(&exchanged)?;
-        idempotency::complete(tx, &scope, &self.key, 200, answer.to_string().as_bytes())?;
+        let kept = self.bound(&scope, answer.to_string().into_bytes());
+        idempotency::complete(tx, &scope, &self.key, 200, &kept)?;
         audit::record(
             tx,
             &self.actor,

@@ -269,6 +269,30 @@ async fn no_column_of_a_stored_card_can_be_swapped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_recorded_answer_of_a_stored_card_can_be_swapped() {
+    on_each_store(|vault| async move {
+        for (number, key) in [(ALICE, "ka"), (OTHER, "kb")] {
+            let token = token(&vault, number, 3, None).await;
+            let body = json!({"source": token, "for": "storage"});
+            let stored = vault.exchange(&body, "k").await;
+            let card = stored.json["stored_card"]["id"].as_str().unwrap().to_owned();
+            let paid = vault.exchange(&payment(&card, 100), key).await;
+            let replay = vault.exchange(&payment(&card, 100), key).await;
+            assert_eq!((paid.status, &replay.text), (200, &paid.text));
+            if key == "kb" {
+                let swap = "update idempotency set body = (select o.body from idempotency o where o.key = 'ka')
+                            where key = 'kb'";
+                let swapped = vault.app.store.write(move |tx| tx.execute(swap, &[]));
+                assert_eq!(swapped.await.unwrap(), 1);
+                let replay = vault.exchange(&payment(&card, 100), key).await;
+                assert_eq!(replay.status, 500, "{}", replay.text);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_column_of_a_grant_can_be_swapped() {
     for database in harness::database::fresh() {
         // Nobody listens there, so a grant that is let through answers 200 with `none` sent, and gives the send back.

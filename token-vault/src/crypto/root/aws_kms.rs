@@ -5,10 +5,12 @@
 //! Credentials come from where AWS's own tools take them: environment, profile, web identity, container, instance.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_kms::Client;
+use aws_sdk_kms::config::timeout::TimeoutConfig;
 use aws_sdk_kms::error::DisplayErrorContext;
 use aws_sdk_kms::primitives::Blob;
 use aws_smithy_http_client::tls::{Provider as Tls, rustls_provider::CryptoMode};
@@ -20,6 +22,9 @@ use crate::crypto::{CannotOpen, Key};
 
 /// The tag of a KMS key that says which mode it is for.
 pub const MODE_TAG: &str = "cardseal-mode";
+
+/// A call, its repetitions included, may take this long: requests of a merchant whose key is not here yet wait for it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A KMS key.
 pub struct KmsKey {
@@ -44,7 +49,8 @@ impl KmsKey {
             .http_client(http)
             .load()
             .await;
-        let mut config = aws_sdk_kms::config::Builder::from(&config);
+        let timeouts = TimeoutConfig::builder().operation_timeout(PATIENCE).build();
+        let mut config = aws_sdk_kms::config::Builder::from(&config).timeout_config(timeouts);
         if let Some(endpoint) = endpoint {
             config = config.endpoint_url(endpoint);
         }
