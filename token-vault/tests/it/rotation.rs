@@ -357,3 +357,43 @@ async fn a_key_that_something_still_needs_is_kept() {
         assert_eq!(level("record")["count"], 3);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_first_cards_make_one_key_and_a_root_that_is_away_stops_only_new_merchants() {
+    for database in database::fresh() {
+        let vault = Arc::new(Vault::start(database, None).await);
+        let (_app, other) = replica(&vault).await;
+        let card =
+            json!({"card": {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040}});
+        let tasks: Vec<_> = (0..50)
+            .map(|i| {
+                let at = if i % 2 == 0 {
+                    vault.alice()
+                } else {
+                    other.clone()
+                };
+                let card = card.clone();
+                tokio::spawn(async move { at.post("/v1/tokens", &card).await.status })
+            })
+            .collect();
+        for task in tasks {
+            assert_eq!(task.await.unwrap(), 200);
+        }
+        let store = &vault.app.store;
+        assert_eq!(count(store, "select count(*) from tenant_keys").await, 1);
+        assert_eq!(
+            count(store, "select count(*) from service_secrets").await,
+            3
+        );
+
+        // Another root became active and this process was not given it.
+        let away = store.write(|tx| tx.execute("update roots set id = 'root_elsewhere'", &[]));
+        assert_eq!(away.await.unwrap(), 1);
+        assert_eq!(vault.alice().post("/v1/tokens", &card).await.status, 200);
+        let stopped = vault.mallory().post("/v1/tokens", &card).await;
+        assert_eq!(
+            (stopped.status, stopped.json["code"].as_str()),
+            (503, Some("unavailable"))
+        );
+    }
+}
