@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
 use serde_json::json;
 use service::health::Metrics;
 use service::listen::{self, Stop};
@@ -15,9 +16,9 @@ use vault_api::keys::{ApiKey, Kind, Mode};
 
 use crate::app::Parts;
 use crate::audit::{self, Act, Actor};
-use crate::crypto::root::Root;
 use crate::forward::Destinations;
 use crate::http::auth::SCOPES;
+use crate::key_commands::{self, RootOptions};
 use crate::public::{FrameFiles, origins};
 use crate::records::keys::Limits;
 use crate::tenants::TenantKeys;
@@ -38,18 +39,19 @@ enum Command {
     /// Merchants: `create`, `list`.
     #[command(subcommand)]
     Merchants(Merchants),
-    /// API keys: `create`.
+    /// API keys (`create`, `list`, `roll`, `revoke`) and encryption keys (`rotate`, `inventory`).
     #[command(subcommand)]
     Keys(Keys),
     /// Empty what is overdue now, and say how many rows that were.
     Sweep(Database),
 }
 
+/// Where the vault's rows are.
 #[derive(Args)]
-struct Database {
+pub(crate) struct Database {
     /// `sqlite:PATH` or `postgres://..`
     #[arg(long, env = "TOKEN_VAULT_DATABASE")]
-    database: Location,
+    pub database: Location,
 }
 
 #[derive(Args)]
@@ -68,9 +70,8 @@ struct Serve {
     /// Test or live; one vault process serves one mode.
     #[arg(long, env = "TOKEN_VAULT_MODE", default_value = "test", value_parser = mode)]
     mode: Mode,
-    /// The root key's file; made (mode 0600) when missing.
-    #[arg(long, env = "TOKEN_VAULT_ROOT_KEY_FILE")]
-    root_key_file: PathBuf,
+    #[command(flatten)]
+    roots: RootOptions,
     /// What `cargo xtask frame` built.
     #[arg(long, env = "TOKEN_VAULT_FRAME_DIR", default_value = "target/frame")]
     frame_dir: PathBuf,
@@ -100,6 +101,8 @@ enum Merchants {
 enum Keys {
     /// Make an API key; it is shown once.
     Create(Box<CreateKey>),
+    #[command(flatten)]
+    More(key_commands::Keys),
 }
 
 #[derive(Args)]
@@ -121,12 +124,15 @@ struct CreateKey {
     /// An origin that may embed a `pk`'s frame, `https://shop.example` or `http://localhost:*` (repeat for several).
     #[arg(long = "origin")]
     origins: Vec<String>,
+    /// Addresses that may use the key, `203.0.113.0/24` (repeat for several); any when left out.
+    #[arg(long = "allow-ip")]
+    allow_ip: Vec<IpNet>,
     /// Take this publishable key instead of a random one: it is no secret, and a demo's snippet wants a fixed one.
     #[arg(long)]
     publishable_key: Option<String>,
 }
 
-fn mode(text: &str) -> Result<Mode, String> {
+pub(crate) fn mode(text: &str) -> Result<Mode, String> {
     Mode::from_name(text).ok_or_else(|| "test or live".to_owned())
 }
 
@@ -146,6 +152,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Merchants(Merchants::List(database)) => list_merchants(&database).await,
         Command::Keys(Keys::Create(options)) => create_key(*options).await,
+        Command::Keys(Keys::More(command)) => key_commands::run(command).await,
         Command::Sweep(database) => {
             let now = Clock::system().now();
             let rows = open(&database)?
@@ -171,9 +178,16 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             );
         }
     }
+    let (store, clock) = (
+        open(&options.database)?,
+        Clock::from_option(options.clock_file.as_deref()),
+    );
     let parts = Parts {
-        store: open(&options.database)?,
-        root: Root::open_or_create(&options.root_key_file, options.mode)?,
+        root: options
+            .roots
+            .open(options.mode, &store, clock.now())
+            .await?,
+        store,
         tenants: TenantKeys::default(),
         epochs: Default::default(),
         sealing: Default::default(),
@@ -182,15 +196,15 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             None => Destinations::default(),
         },
         frame: FrameFiles::read(&options.frame_dir)?,
-        clock: Clock::from_option(options.clock_file.as_deref()),
+        clock,
         metrics: Metrics::default(),
         process: vault_api::ids::new_id("proc"),
     };
     let app = App::new(parts);
-    let (process, now) = (app.process.clone(), app.clock.now());
+    let (process, now, parts) = (app.process.clone(), app.clock.now(), app.clone());
     let unknown = app
         .store
-        .write(move |tx| records::attempts::interrupt_all(tx, &process, now))
+        .write(move |tx| records::attempts::interrupt_all(tx, parts.root.macs(), &process, now))
         .await?;
     if unknown > 0 {
         tracing::warn!(
@@ -205,6 +219,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let admin = listen::bind(options.admin).await?;
     let stop = Stop::on_signal()?;
     tokio::spawn(sweep_until(app.clone(), stop.clone()));
+    tokio::spawn(key_commands::reload_roots_on_hangup(app.clone()));
     tracing::info!(public = %options.public, private = %options.private, admin = %options.admin, mode = %options.mode, "serving");
     tokio::join!(
         listen::serve(public, public::router(app.clone()), stop.clone()),
@@ -242,10 +257,15 @@ async fn sweep_until(app: App, stop: Stop) {
         if let Err(error) = app.store.write(move |tx| records::sweep(tx, now)).await {
             tracing::error!(%error, "the sweep failed");
         }
+        let parts = app.clone();
+        let forgotten = app.store.read(move |tx| parts.tenants.forget_destroyed(tx));
+        if let Err(error) = forgotten.await {
+            tracing::error!(%error, "destroyed keys could not be looked for");
+        }
     }
 }
 
-fn open(database: &Database) -> anyhow::Result<Store> {
+pub(crate) fn open(database: &Database) -> anyhow::Result<Store> {
     Ok(Store::open(&database.database, records::MIGRATIONS)?)
 }
 
@@ -292,6 +312,7 @@ async fn create_key(options: CreateKey) -> anyhow::Result<()> {
         scopes: options.scopes,
         origins: options.origins,
         merchants: linked,
+        allow_ip: options.allow_ip,
     };
     let answer = json!({ "id": id, "key": key.expose() });
     open(&options.database)?
@@ -314,8 +335,16 @@ fn check(options: &CreateKey) -> anyhow::Result<()> {
     if options.kind != Kind::Service && options.merchants.len() != 1 {
         bail!("name one --merchant");
     }
-    if !options.scopes.is_empty() && options.kind != Kind::Restricted {
-        bail!("--scope is for restricted keys (rk)");
+    let fingerprint = options.scopes.iter().any(|scope| scope == "fingerprint");
+    if options.scopes.len() > usize::from(fingerprint && options.kind == Kind::Service)
+        && options.kind != Kind::Restricted
+    {
+        bail!("--scope is for restricted keys (rk); a service key (svc) takes --scope fingerprint");
+    }
+    if fingerprint && options.scopes.iter().any(|scope| scope == "cards:bin") {
+        bail!(
+            "a key may see the fingerprint or the BIN, not both: together they give a number away (PCI DSS 3.5.1.1)"
+        );
     }
     if let Some(scope) = options
         .scopes
@@ -323,6 +352,9 @@ fn check(options: &CreateKey) -> anyhow::Result<()> {
         .find(|scope| !SCOPES.contains(&scope.as_str()))
     {
         bail!("there is no scope {scope}; there are {}", SCOPES.join(", "));
+    }
+    if !options.allow_ip.is_empty() && options.kind == Kind::Publishable {
+        bail!("a publishable key (pk) is used by buyers' browsers; it takes no --allow-ip");
     }
     if (options.kind == Kind::Publishable) == options.origins.is_empty() {
         bail!("a publishable key (pk) needs --origin, and no other key takes one");
@@ -342,7 +374,7 @@ fn check(options: &CreateKey) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn operator(merchant: &str) -> Actor {
+pub(crate) fn operator(merchant: &str) -> Actor {
     Actor {
         merchant: merchant.to_owned(),
         id: "operator".to_owned(),
@@ -351,7 +383,7 @@ fn operator(merchant: &str) -> Actor {
 }
 
 #[expect(clippy::print_stdout, reason = "a command's answer")]
-fn print(answer: &serde_json::Value) -> anyhow::Result<()> {
+pub(crate) fn print(answer: &serde_json::Value) -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(answer)?);
     Ok(())
 }

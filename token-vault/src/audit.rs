@@ -29,6 +29,18 @@ pub enum Act {
     CreateMerchant,
     /// A key was made.
     CreateKey,
+    /// A key was replaced by another.
+    RollKey,
+    /// A key was ended.
+    RevokeKey,
+    /// A merchant's encryption key has a new generation.
+    RotateTenantKey,
+    /// A merchant's former encryption key was destroyed.
+    DestroyTenantKey,
+    /// Another root key wraps.
+    RotateRoot,
+    /// A root key is named by nothing any more.
+    RetireRoot,
 }
 
 impl Act {
@@ -44,6 +56,12 @@ impl Act {
             Self::CloseAttempt => "attempt.closed",
             Self::CreateMerchant => "merchant.created",
             Self::CreateKey => "key.created",
+            Self::RollKey => "key.rolled",
+            Self::RevokeKey => "key.revoked",
+            Self::RotateTenantKey => "tenant_key.rotated",
+            Self::DestroyTenantKey => "tenant_key.destroyed",
+            Self::RotateRoot => "root.rotated",
+            Self::RetireRoot => "root.retired",
         }
     }
 }

@@ -4,6 +4,8 @@ use axum::response::{IntoResponse, Response};
 use vault_api::Code;
 
 use crate::crypto::CannotOpen;
+use crate::crypto::root::RootError;
+use crate::tenants::Needed;
 
 /// Why a request fails.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,12 @@ pub enum Error {
     /// Something at rest does not open: logged, answered as `internal`. Never another card.
     #[error(transparent)]
     CannotOpen(#[from] CannotOpen),
+    /// A transaction needs a tenant key that is not unwrapped yet: [`crate::App::write`] fetches it and runs it again.
+    #[error("a tenant key is needed")]
+    KeyNeeded(Needed),
+    /// A root key's provider failed: logged, answered as `unavailable`.
+    #[error(transparent)]
+    Root(RootError),
     /// Anything else that is our fault.
     #[error("{0}")]
     Internal(&'static str),
@@ -33,6 +41,15 @@ pub enum Error {
 impl store::Retry for Error {
     fn may_retry(&self) -> bool {
         matches!(self, Self::Store(error) if error.may_retry())
+    }
+}
+
+impl From<RootError> for Error {
+    fn from(error: RootError) -> Self {
+        match error {
+            RootError::CannotOpen(error) => Self::CannotOpen(error),
+            unavailable @ RootError::Unavailable(_) => Self::Root(unavailable),
+        }
     }
 }
 
@@ -78,6 +95,14 @@ impl IntoResponse for Error {
             }
             Self::CannotOpen(error) => {
                 tracing::error!(%error, "a sealed value did not open");
+                Told::from(Code::Internal)
+            }
+            Self::Root(error) => {
+                tracing::error!(%error, "the root key's provider failed");
+                Told::from(Code::Unavailable)
+            }
+            Self::KeyNeeded(_) => {
+                tracing::error!("a tenant key was needed where none can be fetched");
                 Told::from(Code::Internal)
             }
             Self::Internal(what) => {

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`app`] (what a running vault holds), [`public`] (frame, field sessions, tokenise), [`private`]
 //! (exchange, stored cards, keys), [`forward`] (one send of a card to an acquirer), [`crypto`], [`records`] (all SQL),
-//! [`audit`]. [`http`] holds what the listeners share; [`admin`] is the operator's command line.
+//! [`audit`], [`rotation`] and [`inventory`] of keys. [`http`] holds what the listeners share; [`admin`] is the operator's command line, [`key_commands`]
+//! its part about keys.
 
 pub mod admin;
 pub mod app;
@@ -12,9 +13,12 @@ pub mod crypto;
 pub mod error;
 pub mod forward;
 pub mod http;
+pub mod inventory;
+pub mod key_commands;
 pub mod private;
 pub mod public;
 pub mod records;
+pub mod rotation;
 pub mod tenants;
 
 pub use app::App;

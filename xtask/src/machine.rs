@@ -32,6 +32,20 @@ pub const POSTGRES: Need = Need {
     find: postgres,
 };
 
+/// Python, for a server from PyPI.
+pub const PYTHON: Need = Need {
+    name: "Python",
+    packages: &["python3-venv"],
+    find: python,
+};
+
+/// SoftHSM2's PKCS#11 module.
+pub const SOFTHSM: Need = Need {
+    name: "SoftHSM2",
+    packages: &["softhsm2"],
+    find: softhsm,
+};
+
 impl Need {
     /// The program; installed when it is missing and we are root.
     ///
@@ -97,6 +111,31 @@ fn postgres() -> Option<PathBuf> {
         .into_iter()
         .rev()
         .find(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())
+}
+
+// Debian's python3 comes without what makes a virtual environment.
+fn python() -> Option<PathBuf> {
+    let python = on_path(&["python3"])?;
+    let mut asked = Command::new(&python);
+    let asked = asked.args(["-c", "import venv, ensurepip"]).output();
+    asked.is_ok_and(|o| o.status.success()).then_some(python)
+}
+
+fn softhsm() -> Option<PathBuf> {
+    on_path(&["softhsm2-util"])?;
+    let folders = [
+        "/usr/lib/softhsm",
+        "/usr/lib/x86_64-linux-gnu/softhsm",
+        "/usr/lib/aarch64-linux-gnu/softhsm",
+        "/usr/lib64/softhsm",
+        "/usr/lib64",
+        "/usr/local/lib/softhsm",
+        "/opt/homebrew/lib/softhsm",
+    ];
+    folders
+        .iter()
+        .map(|folder| PathBuf::from(folder).join("libsofthsm2.so"))
+        .find(|module| module.is_file())
 }
 
 /// Whether we are root.

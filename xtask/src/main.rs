@@ -5,6 +5,7 @@ mod demo;
 mod frame;
 mod machine;
 mod postgres;
+mod roots;
 mod say;
 mod steps;
 mod test;

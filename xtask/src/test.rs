@@ -4,8 +4,9 @@
 use std::process::Command;
 use std::time::Instant;
 
-use crate::machine::{self, CHROMIUM, POSTGRES};
+use crate::machine::{self, CHROMIUM, POSTGRES, PYTHON, SOFTHSM};
 use crate::postgres::Postgres;
+use crate::roots::{Hsm, Kms};
 use crate::{demo, steps, workspace};
 
 /// The test's own demo: far from the ports that people use.
@@ -70,8 +71,18 @@ pub fn run() -> anyhow::Result<Outcome> {
     if let Some(postgres) = &postgres {
         tests.env("CARDSEAL_TEST_POSTGRES", postgres.url());
     }
+    let kms = PYTHON.get().and_then(|python| Kms::start(&python));
+    match &kms {
+        Ok(kms) => drop(tests.envs(kms.environment())),
+        Err(why) => skipped.push(format!("a root key in AWS KMS: {why:#}")),
+    }
+    let hsm = SOFTHSM.get().and_then(|module| Hsm::prepare(&module));
+    match &hsm {
+        Ok(hsm) => drop(tests.envs(hsm.environment())),
+        Err(why) => skipped.push(format!("a root key in a PKCS#11 token: {why:#}")),
+    }
     steps::run(&mut tests)?;
-    drop(postgres);
+    drop((postgres, kms, hsm));
 
     steps::step("6/6", "browser tests in Chromium");
     match (CHROMIUM.get(), machine::on_path(&["npm"])) {

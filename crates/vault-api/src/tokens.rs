@@ -177,6 +177,10 @@ pub struct Exchanged {
     pub stored_card: Option<StoredCard>,
     /// What may be shown.
     pub card: CardSummary,
+    /// The same for the same card number at this merchant: `fp1_..`, a keyed hash. Only for callers with the scope
+    /// `fingerprint`, and never beside the BIN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// A grant and its limits.

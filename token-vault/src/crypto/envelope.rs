@@ -119,7 +119,7 @@ impl TenantKey {
             wrapped_key: seal(&self.key, &self.wrap_aad(place), &record_key[..]),
             number: seal(
                 &record_key,
-                &self.data_aad(place, "number"),
+                &self.data_aad(place, number_field(name.is_some())),
                 number.expose().as_bytes(),
             ),
             name: name.map(|n| {
@@ -144,7 +144,8 @@ impl TenantKey {
         let record_key = open(&self.key, &self.wrap_aad(place), &sealed.wrapped_key)?;
         let record_key: Key =
             Zeroizing::new(record_key.as_slice().try_into().map_err(|_| CannotOpen)?);
-        let number = open(&record_key, &self.data_aad(place, "number"), &sealed.number)?;
+        let field = number_field(sealed.name.is_some());
+        let number = open(&record_key, &self.data_aad(place, field), &sealed.number)?;
         let number = text(&number).and_then(|t| Pan::parse(t).map_err(no_card))?;
         let name = match &sealed.name {
             Some(sealed) => {
@@ -156,12 +157,23 @@ impl TenantKey {
         Ok(OpenedCard { number, name })
     }
 
-    /// A secret of this tenant for another use, independent of the wrapping key.
-    #[must_use]
-    pub fn derived(&self, purpose: &str, details: &[&[u8]]) -> Key {
-        let mut info: Vec<&[u8]> = vec![b"cardseal/tenant/1", purpose.as_bytes()];
-        info.extend(details);
-        derive(&self.key[..], &info)
+    /// Wraps a record key that this key wraps under another generation of the same tenant's. The card stays as it is.
+    ///
+    /// # Errors
+    /// [`CannotOpen`].
+    pub fn rewrap(
+        &self,
+        to: &Self,
+        place: Place<'_>,
+        wrapped: &[u8],
+    ) -> Result<Vec<u8>, CannotOpen> {
+        if (&self.tenant, self.mode) != (&to.tenant, to.mode) {
+            return Err(CannotOpen);
+        }
+        let record_key = open(&self.key, &self.wrap_aad(place), wrapped)?;
+        let record_key: Key =
+            Zeroizing::new(record_key.as_slice().try_into().map_err(|_| CannotOpen)?);
+        Ok(seal(&to.key, &to.wrap_aad(place), &record_key[..]))
     }
 
     fn wrap_aad(&self, place: Place<'_>) -> Vec<u8> {
@@ -187,6 +199,11 @@ impl TenantKey {
             &place.expires_at.to_be_bytes(),
         ])
     }
+}
+
+// The number's AAD says whether a name stands beside it, so that a name cannot be taken away or added.
+fn number_field(named: bool) -> &'static str {
+    if named { "number+name" } else { "number" }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, CannotOpen> {
@@ -275,6 +292,26 @@ mod tests {
             ..sealed.clone()
         };
         assert!(a.open_card(HERE, &mixed).is_err());
+        let named = a.seal_card(HERE, &pan, HolderName::parse("Ada").ok().as_ref());
+        let nameless = SealedCard {
+            name: None,
+            ..named.clone()
+        };
+        assert!(a.open_card(HERE, &nameless).is_err());
+        let rewrapped = |to: &TenantKey| a.rewrap(to, HERE, &named.wrapped_key);
+        let next = TenantKey {
+            id: "tk_2".into(),
+            key: Zeroizing::new([8; 32]),
+            ..a.clone()
+        };
+        let moved = SealedCard {
+            key_id: "tk_2".into(),
+            wrapped_key: rewrapped(&next).expect("rewraps"),
+            ..named.clone()
+        };
+        assert!(next.open_card(HERE, &moved).is_ok());
+        assert!(a.open_card(HERE, &moved).is_err());
+        assert!(rewrapped(&b).is_err());
         let mut cut = sealed;
         cut.number.truncate(20);
         assert!(a.open_card(HERE, &cut).is_err());

@@ -1,10 +1,12 @@
-//! Cryptography of the vault, one primitive a file: the root key ([`root`]), sealed records ([`envelope`]), CVVs that
+//! Cryptography of the vault, one primitive a file: root keys ([`root`]), the service's own
+//! secrets ([`secrets`]), sealed records ([`envelope`]), CVVs that
 //! die with their epoch ([`cvv`]), cards sealed by the browser ([`sealing`]), field sessions ([`session`]).
 
 pub mod cvv;
 pub mod envelope;
 pub mod root;
 pub mod sealing;
+pub mod secrets;
 pub mod session;
 
 use hkdf::Hkdf;

@@ -15,10 +15,10 @@ use vault_api::tokens::{SEALING_INFO, Sealed, SealingKey, sealing_aad};
 use zeroize::Zeroizing;
 
 /// A key is handed out for this long.
-const ISSUED_FOR: i64 = 30 * 60;
+pub const ISSUED_FOR: i64 = 30 * 60;
 
 /// A key opens for this long, then it is destroyed.
-const LIFE: i64 = 55 * 60;
+pub const LIFE: i64 = 55 * 60;
 
 /// Why a sealed card does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

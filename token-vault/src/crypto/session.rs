@@ -1,7 +1,6 @@
 //! Field sessions: short-lived JWTs (EdDSA over Ed25519, one pinned algorithm) that a frame shows when it tokenises.
 //!
-//! The signing key of a day is derived from the root, so replicas agree and nothing is stored; yesterday's still
-//! verifies. `kid` is the day.
+//! The signing key of a day is derived from the service's secret, so replicas agree; yesterday's still verifies. `kid` is the day.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -129,12 +128,10 @@ fn pkcs8(root: &Root, day: i64) -> Zeroizing<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::secrets::ServiceSecrets;
 
     fn root() -> Root {
-        let file = std::env::temp_dir().join(vault_api::ids::new_id("root"));
-        let root = Root::open_or_create(&file, Mode::Test).expect("made");
-        std::fs::remove_file(file).expect("removed");
-        root
+        Root::of_secrets(Mode::Test, ServiceSecrets::random(Mode::Test))
     }
 
     #[test]

@@ -94,65 +94,65 @@ async fn start(
     let (app, actor, body, send) = (app.clone(), actor.clone(), body.clone(), operation.kind);
     let now = app.clock.now();
     let parts = app.clone();
-    app.store
-        .write(move |tx| {
-            let owner = Owner {
-                merchant: &actor.merchant,
-                mode: mode.as_str(),
-            };
-            match attempts::find(tx, owner, &body.attempt)? {
-                Some(Recorded::Sending) => return Err(Error::from(Code::AttemptInFlight)),
-                Some(Recorded::Closed) => return Err(Code::AttemptClosed.into()),
-                Some(Recorded::Done {
-                    request_hash,
-                    outcome,
-                }) => {
-                    let same = request_hash == hash;
-                    return if same {
-                        Ok(Started::Recorded(outcome))
-                    } else {
-                        Err(Code::IdempotencyMismatch.into())
-                    };
-                }
-                None => {}
-            }
-            let grant = grants::find(tx, owner, &body.grant)?.ok_or(Code::NotFound)?;
-            check_grant(&grant, &body, now)?;
-            let card = open(&parts, tx, &grant, &body, now)?;
-            if !grants::open_attempt(tx, body.grant.public(), &body.attempt, send)? {
-                let busy = grants::has_open_attempt(tx, body.grant.public())?;
-                return Err(if busy {
-                    Code::AttemptInFlight
+    app.write(move |tx| {
+        let owner = Owner {
+            merchant: &actor.merchant,
+            mode: mode.as_str(),
+        };
+        match attempts::find(tx, owner, &body.attempt)? {
+            Some(Recorded::Sending) => return Err(Error::from(Code::AttemptInFlight)),
+            Some(Recorded::Closed) => return Err(Code::AttemptClosed.into()),
+            Some(Recorded::Done {
+                request_hash,
+                outcome,
+            }) => {
+                let same = request_hash == hash;
+                return if same {
+                    Ok(Started::Recorded(outcome))
                 } else {
-                    Code::GrantExhausted
-                }
-                .into());
+                    Err(Code::IdempotencyMismatch.into())
+                };
             }
-            let new = NewAttempt {
-                id: &body.attempt,
-                grant: body.grant.public(),
-                destination: &body.destination,
-                operation: &body.operation,
-                amount: body.amount,
-                currency: &body.currency,
-                reference: &body.reference,
-                request_hash: &hash,
-                process: &parts.process,
-            };
-            if !attempts::insert(tx, owner, &new, now)? {
-                return Err(Code::AttemptInFlight.into());
+            None => {}
+        }
+        let macs = parts.root.macs();
+        let mut grant = grants::find(tx, macs, owner, &body.grant)?.ok_or(Code::NotFound)?;
+        check_grant(&grant, &body, now)?;
+        let card = open(&parts, tx, &grant, &body, now)?;
+        if !grants::open_attempt(tx, macs, &mut grant, &body.attempt, send)? {
+            let busy = grants::has_open_attempt(&grant)?;
+            return Err(if busy {
+                Code::AttemptInFlight
+            } else {
+                Code::GrantExhausted
             }
-            audit::record(
-                tx,
-                &actor,
-                Act::ForwardSending,
-                &body.attempt,
-                &body.destination,
-                now,
-            )?;
-            Ok(Started::Sending(card))
-        })
-        .await
+            .into());
+        }
+        let new = NewAttempt {
+            id: &body.attempt,
+            grant: body.grant.public(),
+            destination: &body.destination,
+            operation: &body.operation,
+            amount: body.amount,
+            currency: &body.currency,
+            reference: &body.reference,
+            request_hash: &hash,
+            process: &parts.process,
+        };
+        if !attempts::insert(tx, owner, &new, now)? {
+            return Err(Code::AttemptInFlight.into());
+        }
+        audit::record(
+            tx,
+            &actor,
+            Act::ForwardSending,
+            &body.attempt,
+            &body.destination,
+            now,
+        )?;
+        Ok(Started::Sending(card))
+    })
+    .await
 }
 
 fn check_grant(grant: &GrantRow, body: &Forward, now: i64) -> Result<(), Error> {
@@ -174,7 +174,7 @@ fn open(
     now: i64,
 ) -> Result<CardData, Error> {
     let sealed = grant.sealed.as_ref().ok_or(Code::GrantExpired)?;
-    let tenant = app.tenants.by_id(tx, &app.root, &sealed.key_id)?;
+    let tenant = app.tenants.by_id(&sealed.key_id)?;
     let record = body.grant.public();
     let opened = tenant.open_card(
         Place {
@@ -249,8 +249,10 @@ async fn finish(
     outcome: Forwarded,
 ) -> Result<Forwarded, Error> {
     let now = app.clock.now();
+    let parts = app.clone();
     app.store
         .write(move |tx| {
+            let macs = parts.root.macs();
             let owner = Owner {
                 merchant: &actor.merchant,
                 mode: mode.as_str(),
@@ -258,13 +260,8 @@ async fn finish(
             if attempts::finish(tx, owner, &body.attempt, &outcome, now)? {
                 let nothing_sent = outcome.bytes_sent == BytesSent::None;
                 let grant = body.grant.public();
-                grants::close_attempt(
-                    tx,
-                    grant,
-                    &body.attempt,
-                    target.operation.kind,
-                    nothing_sent,
-                )?;
+                let given_back = nothing_sent.then_some(target.operation.kind);
+                grants::close_attempt(tx, macs, owner, grant, &body.attempt, given_back)?;
                 if outcome.response.is_some()
                     && outcome.cvc_sent
                     && target.operation.kind == grants::Send::Authorise
@@ -273,7 +270,7 @@ async fn finish(
                     cvvs::delete(tx, grant)?;
                 }
                 if target.operation.approves(outcome.response.as_ref()) {
-                    grants::activate_pending_card(tx, grant)?;
+                    grants::activate_pending_card(tx, macs, owner, grant)?;
                 }
                 audit::record(
                     tx,

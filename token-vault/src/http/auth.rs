@@ -1,8 +1,11 @@
 //! Who is calling: an API key on the private listener, and what it may do.
 
-use axum::extract::FromRequestParts;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use ipnet::IpNet;
 use service::headers::RequestId;
 use vault_api::Code;
 use vault_api::keys::{ApiKey, KeyInfo, Kind, Mode};
@@ -13,12 +16,13 @@ use crate::{App, Error, records};
 const MERCHANT_HEADER: &str = "cardseal-merchant";
 
 /// What a restricted key can be allowed.
-pub const SCOPES: [&str; 5] = [
+pub const SCOPES: [&str; 6] = [
     "cards:write",
     "cards:read",
     "cards:bin",
     "exchange",
     "forward",
+    "fingerprint",
 ];
 
 /// A caller that has shown a good key.
@@ -46,10 +50,12 @@ impl Caller {
         let allowed = match self.kind {
             Kind::Secret => matches!(scope, "cards:read" | "sessions" | "lookup"),
             Kind::Restricted => scope == "lookup" || self.scopes.iter().any(|s| s == scope),
-            Kind::Service => matches!(
-                scope,
-                "exchange" | "forward" | "cards:read" | "lookup" | "keys:lookup"
-            ),
+            Kind::Service => {
+                matches!(
+                    scope,
+                    "exchange" | "forward" | "cards:read" | "lookup" | "keys:lookup"
+                ) || (scope == "fingerprint" && self.scopes.iter().any(|s| s == scope))
+            }
             Kind::Publishable => false,
         };
         let names_merchant = !self.merchant.is_empty() || scope == "keys:lookup";
@@ -76,12 +82,21 @@ impl FromRequestParts<App> for Caller {
         let sha256 = key.sha256_hex();
         let now = app.clock.now();
         let mode = app.root.mode();
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|ConnectInfo(peer)| peer.ip().to_canonical());
         let (info, merchant) = app
             .store
             .read(move |tx| {
-                let info =
-                    records::keys::by_hash(tx, &sha256, now)?.filter(|info| info.mode == mode);
-                let info = info.ok_or(Code::Unauthenticated)?;
+                let found = records::keys::with_addresses(tx, &sha256, now)?
+                    .filter(|(info, _)| info.mode == mode);
+                let (info, allowed) = found.ok_or(Code::Unauthenticated)?;
+                // No peer, no match: a listener that does not say who calls lets no such key in.
+                let from = |block: &IpNet| peer.is_some_and(|peer| block.contains(&peer));
+                if !allowed.is_empty() && !allowed.iter().any(from) {
+                    return Err(Code::Forbidden.into());
+                }
                 let merchant = acts_for(tx, &info, named.as_deref())?;
                 Ok::<_, Error>((info, merchant))
             })

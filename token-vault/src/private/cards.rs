@@ -38,6 +38,7 @@ pub async fn list(
         return Err(Code::InvalidRequest.into());
     }
     let mode = caller.mode.as_str();
+    let parts = app.clone();
     let mut data = app
         .store
         .read(move |tx| {
@@ -45,7 +46,8 @@ pub async fn list(
                 merchant: &caller.merchant,
                 mode,
             };
-            records::cards::list(tx, owner, page.starting_after.as_deref(), limit + 1)
+            let after = page.starting_after.as_deref();
+            records::cards::list(tx, parts.root.macs(), owner, after, limit + 1)
         })
         .await?;
     let has_more = data.len() as i64 > limit;
@@ -65,6 +67,7 @@ pub async fn read(
 ) -> Result<Json<StoredCard>, Error> {
     caller.may("cards:read")?;
     let (now, mode) = (app.clock.now(), caller.mode.as_str());
+    let parts = app.clone();
     let card = app
         .store
         .write(move |tx| {
@@ -72,7 +75,8 @@ pub async fn read(
                 merchant: &caller.merchant,
                 mode,
             };
-            let (card, _) = records::cards::find(tx, owner, &id)?.ok_or(Code::NotFound)?;
+            let (card, _) =
+                records::cards::find(tx, parts.root.macs(), owner, &id)?.ok_or(Code::NotFound)?;
             audit::record(
                 tx,
                 &Actor::from(&caller),
@@ -103,6 +107,7 @@ pub async fn delete(
 ) -> Result<Json<Deleted>, Error> {
     caller.may("cards:read")?;
     let (now, mode) = (app.clock.now(), caller.mode.as_str());
+    let parts = app.clone();
     let id = app
         .store
         .write(move |tx| {
@@ -110,7 +115,7 @@ pub async fn delete(
                 merchant: &caller.merchant,
                 mode,
             };
-            if !records::cards::delete(tx, owner, &id)? {
+            if !records::cards::delete(tx, parts.root.macs(), owner, &id)? {
                 return Err(Error::from(Code::NotFound));
             }
             audit::record(

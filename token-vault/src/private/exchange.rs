@@ -12,15 +12,17 @@ use serde_json::Value;
 use sha2::Sha256;
 use store::Tx;
 use store::idempotency::{self, Claim};
+use subtle::ConstantTimeEq as _;
 use vault_api::tokens::{CardSummary, Exchange, Exchanged, GrantInfo, Purpose, Store, StoredCard};
 use vault_api::{Code, Grant, Token};
 
 use crate::audit::{self, Act, Actor};
 use crate::crypto::cvv::SealedCvv;
-use crate::crypto::derive;
 use crate::crypto::envelope::{OpenedCard, Place, TenantKey};
+use crate::crypto::{CannotOpen, derive};
 use crate::http::{Caller, Json};
 use crate::records::grants::{self, NewGrant};
+use crate::records::row_mac::{Read, RowMacs};
 use crate::records::tokens::{Binding, Owner, TokenRow, Use};
 use crate::records::{cards, cvvs, tokens};
 use crate::{App, Error};
@@ -40,6 +42,7 @@ struct Work {
     key: String,
     hash: [u8; 32],
     now: i64,
+    fingerprint: bool,
 }
 
 /// An answer: its JSON, and whether it is a replay.
@@ -65,8 +68,9 @@ pub async fn exchange(
         key,
         hash,
         now,
+        fingerprint: caller.may("fingerprint").is_ok(),
     };
-    let Answer(value, replayed) = app.store.write(move |tx| work.run(tx)).await?;
+    let Answer(value, replayed) = app.write(move |tx| work.run(tx)).await?;
     app.metrics.count(
         "vault_exchanges_total",
         &[("replayed", if replayed { "true" } else { "false" })],
@@ -96,9 +100,43 @@ impl Work {
         }
     }
 
+    fn macs(&self) -> &RowMacs {
+        self.app.root.macs()
+    }
+
+    // A replay shows the fingerprint only to a caller who may see it, whoever asked first.
+    fn in_scope(&self, mut answer: Value) -> Value {
+        if !self.fingerprint
+            && let Some(answer) = answer.as_object_mut()
+        {
+            answer.remove("fingerprint");
+        }
+        answer
+    }
+
+    // A recorded answer stands in a table that knows nothing of cards: a MAC binds it to its key and merchant, so that
+    // no other answer can be put in its place.
+    fn bound(&self, scope: &str, answer: Vec<u8>) -> Vec<u8> {
+        [&self.mac_of(scope, &answer)[..], &answer].concat()
+    }
+
+    fn unbound<'a>(&self, scope: &str, kept: &'a [u8]) -> Result<&'a [u8], Error> {
+        let (mac, answer) = kept.split_at_checked(32).ok_or(CannotOpen)?;
+        if bool::from(mac.ct_eq(&self.mac_of(scope, answer))) {
+            Ok(answer)
+        } else {
+            Err(CannotOpen.into())
+        }
+    }
+
+    fn mac_of(&self, scope: &str, answer: &[u8]) -> [u8; 32] {
+        let parts = [b"answer", scope.as_bytes(), self.key.as_bytes(), answer];
+        keyed_hash(&self.app, &parts)
+    }
+
     fn of_token(&self, tx: &mut Tx<'_>, token: &Token) -> Result<Answer, Error> {
-        tokens::lock(tx, token)?;
-        let row = tokens::find(tx, self.owner(), token)?.ok_or(Code::NotFound)?;
+        let mut row = tokens::find(tx, self.macs(), self.owner(), token, Read::Change)?
+            .ok_or(Code::NotFound)?;
         if let Some(used) = &row.used {
             return self.replay_or_refuse(token, used);
         }
@@ -111,7 +149,7 @@ impl Work {
         self.check_binding(&row.binding)?;
 
         let grant = (self.body.purpose == Purpose::Payment).then(|| self.grant_of(token));
-        let opened = self.open_token(tx, token, &row)?;
+        let opened = self.open_token(token, &row)?;
         let cvv = take_cvv(&self.app, tx, token, &row.card, self.now)?;
         let exchanged = self.issue(tx, grant.as_ref(), &opened, &row.card, cvv)?;
 
@@ -124,7 +162,7 @@ impl Work {
             answer: answer.to_string(),
         };
         // The row is locked, so only time can have taken it since it was read.
-        if !tokens::take(tx, self.owner(), token, &used)? {
+        if !tokens::take(tx, self.macs(), &mut row, &used)? {
             return Err(Code::TokenExpired.into());
         }
         audit::record(
@@ -149,10 +187,8 @@ impl Work {
             return Err(Code::IdempotencyMismatch.into());
         }
         let grant = (self.body.purpose == Purpose::Payment).then(|| self.grant_of(token));
-        Ok(Answer(
-            with_secret(parse_answer(used.answer.as_bytes())?, grant.as_ref()),
-            true,
-        ))
+        let answer = self.in_scope(parse_answer(used.answer.as_bytes())?);
+        Ok(Answer(with_secret(answer, grant.as_ref()), true))
     }
 
     fn of_card(&self, tx: &mut Tx<'_>) -> Result<Answer, Error> {
@@ -160,8 +196,7 @@ impl Work {
             return Err(Code::InvalidRequest.into());
         }
         let (stored, sealed) =
-            cards::find(tx, self.owner(), &self.body.source)?.ok_or(Code::NotFound)?;
-        let tenant = self.app.tenants.by_id(tx, &self.app.root, &sealed.key_id)?;
+            cards::find(tx, self.macs(), self.owner(), &self.body.source)?.ok_or(Code::NotFound)?;
         let scope = format!("exchange:{}:{}", self.actor.merchant, self.mode);
         match idempotency::claim(
             tx,
@@ -173,9 +208,9 @@ impl Work {
         )? {
             Claim::New => {}
             Claim::Replay { body, .. } => {
-                let answer = parse_answer(&body)?;
-                let grant =
-                    self.grant_of_card(&tenant, answer["grant"]["id"].as_str().unwrap_or_default());
+                let answer = parse_answer(self.unbound(&scope, &body)?)?;
+                let grant = self.grant_of_card(answer["grant"]["id"].as_str().unwrap_or_default());
+                let answer = self.in_scope(answer);
                 return Ok(Answer(with_secret(answer, Some(&grant)), true));
             }
             Claim::Open => return Err(Code::Unavailable.into()),
@@ -184,10 +219,8 @@ impl Work {
         if stored.status == "pending" {
             return Err(Code::NotFound.into());
         }
-        let grant = self.grant_of_card(
-            &tenant,
-            &format!("grant_{}", vault_api::ids::random_base62(16)),
-        );
+        let grant = self.grant_of_card(&format!("grant_{}", vault_api::ids::random_base62(16)));
+        let tenant = self.app.tenants.by_id(&sealed.key_id)?;
         let place = Place {
             kind: "stored_card",
             record: &stored.id,
@@ -197,7 +230,8 @@ impl Work {
         let cvv = self.fresh_cvv(tx, &stored.card)?;
         let exchanged = self.issue(tx, Some(&grant), &opened, &stored.card, cvv)?;
         let answer = without_secret(&exchanged)?;
-        idempotency::complete(tx, &scope, &self.key, 200, answer.to_string().as_bytes())?;
+        let kept = self.bound(&scope, answer.to_string().into_bytes());
+        idempotency::complete(tx, &scope, &self.key, 200, &kept)?;
         audit::record(
             tx,
             &self.actor,
@@ -221,13 +255,18 @@ impl Work {
         let tenant = self
             .app
             .tenants
-            .active(tx, &self.app.root, &self.actor.merchant, self.now)?;
+            .active(tx, &self.app.root, &self.actor.merchant)?;
+        let fingerprint = self.fingerprint.then(|| {
+            let secrets = self.app.root.secrets();
+            secrets.fingerprint(&self.actor.merchant, &opened.number)
+        });
         let stored_card = self.store_card(tx, &tenant, opened, card)?;
         let Some(grant) = grant else {
             return Ok(Exchanged {
                 grant: None,
                 stored_card,
                 card: card.clone(),
+                fingerprint,
             });
         };
         let pending = stored_card
@@ -254,7 +293,7 @@ impl Work {
             pending_card: pending,
             expires_at,
         };
-        grants::insert(tx, self.owner(), grant, &new, self.now)?;
+        grants::insert(tx, self.macs(), self.owner(), grant, &new, self.now)?;
         let cvv = cvv.and_then(|(epoch, cvv)| self.reseal(epoch, &cvv, grant));
         if let Some(cvv) = &cvv {
             cvvs::insert(tx, grant.public(), cvv)?;
@@ -272,6 +311,7 @@ impl Work {
             grant: Some(info),
             stored_card,
             card: card.clone(),
+            fingerprint,
         })
     }
 
@@ -294,7 +334,17 @@ impl Work {
             expires_at: 0,
         };
         let sealed = tenant.seal_card(place, &opened.number, opened.name.as_ref());
-        cards::insert(tx, self.owner(), &id, state, card, &sealed, self.now).map(Some)
+        cards::insert(
+            tx,
+            self.macs(),
+            self.owner(),
+            &id,
+            state,
+            card,
+            &sealed,
+            self.now,
+        )
+        .map(Some)
     }
 
     fn reseal(&self, epoch: i64, cvv: &Cvv, grant: &Grant) -> Option<SealedCvv> {
@@ -303,14 +353,9 @@ impl Work {
             .reseal(epoch, cvv, grant.secret(), grant.public(), self.now)
     }
 
-    fn open_token(
-        &self,
-        tx: &mut Tx<'_>,
-        token: &Token,
-        row: &TokenRow,
-    ) -> Result<OpenedCard, Error> {
+    fn open_token(&self, token: &Token, row: &TokenRow) -> Result<OpenedCard, Error> {
         let sealed = row.sealed.as_ref().ok_or(Code::TokenExpired)?;
-        let tenant = self.app.tenants.by_id(tx, &self.app.root, &sealed.key_id)?;
+        let tenant = self.app.tenants.by_id(&sealed.key_id)?;
         let place = Place {
             kind: "token",
             record: token.public(),
@@ -324,8 +369,8 @@ impl Work {
         let Some(token) = &self.body.cvc_token else {
             return Ok(None);
         };
-        tokens::lock(tx, token)?;
-        let row = tokens::find(tx, self.owner(), token)?.ok_or(Code::NotFound)?;
+        let mut row = tokens::find(tx, self.macs(), self.owner(), token, Read::Change)?
+            .ok_or(Code::NotFound)?;
         let used = Use {
             at: self.now,
             request: self.actor.request_id.clone(),
@@ -333,13 +378,13 @@ impl Work {
             hash: self.hash.to_vec(),
             answer: "{}".to_owned(),
         };
-        if let Some(used) = row.used {
+        if let Some(used) = &row.used {
             return Err(Error::AlreadyUsed {
                 at: used.at,
-                request: used.request,
+                request: used.request.clone(),
             });
         }
-        if !tokens::take(tx, self.owner(), token, &used)? {
+        if !tokens::take(tx, self.macs(), &mut row, &used)? {
             return Err(Code::TokenExpired.into());
         }
         take_cvv(&self.app, tx, token, card, self.now)?
@@ -370,8 +415,14 @@ impl Work {
         Grant::derived(token.public().trim_start_matches(Token::PREFIX), &secret)
     }
 
-    fn grant_of_card(&self, tenant: &TenantKey, public: &str) -> Grant {
-        let secret = tenant.derived("grant", &[public.as_bytes(), self.key.as_bytes()]);
+    // Not from the tenant's key: a replay after a rotation gives the same grant.
+    fn grant_of_card(&self, public: &str) -> Grant {
+        let of = crate::crypto::length_prefixed(&[
+            self.actor.merchant.as_bytes(),
+            public.as_bytes(),
+            self.key.as_bytes(),
+        ]);
+        let secret = self.app.root.derived("grant", &of);
         Grant::derived(public.trim_start_matches(Grant::PREFIX), &secret)
     }
 }
@@ -451,7 +502,7 @@ fn request_hash(app: &App, caller: &Caller, body: &Exchange) -> Result<[u8; 32],
     Ok(keyed_hash(app, &[caller.merchant.as_bytes(), &json]))
 }
 
-/// HMAC-SHA-256 of a request under a key of the root's: comparable, and no oracle for what it covers.
+/// HMAC-SHA-256 of a request under a key of the service's: comparable, and no oracle for what it covers.
 pub(crate) fn keyed_hash(app: &App, parts: &[&[u8]]) -> [u8; 32] {
     let key = app.root.derived("request-hash", b"");
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]

@@ -9,6 +9,7 @@ use crate::audit::{self, Act, Actor};
 use crate::card_json::CardJson;
 use crate::http::{Caller, Json};
 use crate::public::tokenise;
+use crate::records::row_mac::{Read, RowMacs};
 use crate::records::tokens::{Binding, Owner};
 use crate::{App, Error, records};
 
@@ -42,11 +43,13 @@ pub async fn lookup(
 ) -> Result<Json<TokenState>, Error> {
     caller.may("lookup")?;
     let (now, mode) = (app.clock.now(), caller.mode.as_str());
+    let parts = app.clone();
     let state = app
         .store
         .read(move |tx| {
             state(
                 tx,
+                parts.root.macs(),
                 Owner {
                     merchant: &caller.merchant,
                     mode,
@@ -67,16 +70,19 @@ pub async fn revoke(
 ) -> Result<Json<TokenState>, Error> {
     caller.may("lookup")?;
     let (now, mode) = (app.clock.now(), caller.mode.as_str());
+    let parts = app.clone();
     let state = app
         .store
         .write(move |tx| {
+            let macs = parts.root.macs();
             let owner = Owner {
                 merchant: &caller.merchant,
                 mode,
             };
             // Reading first proves the secret.
-            state(tx, owner, &body, now)?;
-            if records::tokens::revoke(tx, owner, &body.token)? {
+            let mut row = records::tokens::find(tx, macs, owner, &body.token, Read::Change)?
+                .ok_or(Code::NotFound)?;
+            if records::tokens::revoke(tx, macs, &mut row)? {
                 records::cvvs::delete(tx, body.token.public())?;
                 audit::record(
                     tx,
@@ -87,7 +93,7 @@ pub async fn revoke(
                     now,
                 )?;
             }
-            state(tx, owner, &body, now)
+            state(tx, macs, owner, &body, now)
         })
         .await?;
     Ok(Json(state))
@@ -95,11 +101,13 @@ pub async fn revoke(
 
 fn state(
     tx: &mut store::Tx<'_>,
+    macs: &RowMacs,
     owner: Owner<'_>,
     body: &TokenRef,
     now: i64,
 ) -> Result<TokenState, Error> {
-    let row = records::tokens::find(tx, owner, &body.token)?.ok_or(Code::NotFound)?;
+    let row =
+        records::tokens::find(tx, macs, owner, &body.token, Read::Look)?.ok_or(Code::NotFound)?;
     let expired = row.state != "exchanged" && row.expires_at <= now;
     Ok(TokenState {
         id: body.token.public().to_owned(),

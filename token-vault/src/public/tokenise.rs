@@ -97,34 +97,32 @@ pub async fn keep(
         expires_at,
     };
     let parts = app.clone();
-    app.store
-        .write(move |tx| {
-            if let Some(sight) = &sight
-                && !records::tokens::first_sight(tx, &sight.hash, sight.expires_at)?
-            {
-                return Err(Error::from(Code::SealedCardReplayed));
-            }
-            let tenant = parts
-                .tenants
-                .active(tx, &parts.root, &actor.merchant, now)?;
-            let place = Place {
-                kind: "token",
-                record: token.public(),
-                expires_at,
-            };
-            let sealed = tenant.seal_card(place, &card.number, card.name.as_ref());
-            let owner = Owner {
-                merchant: &actor.merchant,
-                mode: mode.as_str(),
-            };
-            records::tokens::insert(tx, owner, &token, &summary, &sealed, &binding, now)?;
-            if let Some(cvc) = &card.cvc {
-                let cvv = parts.epochs.seal(cvc, token.secret(), token.public(), now);
-                records::cvvs::insert(tx, token.public(), &cvv)?;
-            }
-            audit::record(tx, &actor, Act::Tokenise, token.public(), "created", now)
-        })
-        .await?;
+    app.write(move |tx| {
+        if let Some(sight) = &sight
+            && !records::tokens::first_sight(tx, &sight.hash, sight.expires_at)?
+        {
+            return Err(Error::from(Code::SealedCardReplayed));
+        }
+        let tenant = parts.tenants.active(tx, &parts.root, &actor.merchant)?;
+        let place = Place {
+            kind: "token",
+            record: token.public(),
+            expires_at,
+        };
+        let sealed = tenant.seal_card(place, &card.number, card.name.as_ref());
+        let owner = Owner {
+            merchant: &actor.merchant,
+            mode: mode.as_str(),
+        };
+        let macs = parts.root.macs();
+        records::tokens::insert(tx, macs, owner, &token, &summary, &sealed, &binding, now)?;
+        if let Some(cvc) = &card.cvc {
+            let cvv = parts.epochs.seal(cvc, token.secret(), token.public(), now);
+            records::cvvs::insert(tx, token.public(), &cvv)?;
+        }
+        audit::record(tx, &actor, Act::Tokenise, token.public(), "created", now)
+    })
+    .await?;
     app.metrics
         .count("vault_tokens_total", &[("brand", &created.card.brand)]);
     Ok(created)

@@ -3,6 +3,8 @@
 use store::{Tx, params};
 use vault_api::forward::{BytesSent, Forwarded};
 
+use super::grants;
+use super::row_mac::RowMacs;
 use super::tokens::Owner;
 use crate::Error;
 
@@ -133,7 +135,12 @@ pub fn insert_closed(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str, now: i64) -> R
 ///
 /// # Errors
 /// The store's.
-pub fn interrupt_all(tx: &mut Tx<'_>, process: &str, now: i64) -> Result<u64, Error> {
+pub fn interrupt_all(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    process: &str,
+    now: i64,
+) -> Result<u64, Error> {
     let open = tx.all("select merchant, id, mode, grant_id from attempts where state = 'sending' and process <> $1", params![process])?;
     for row in &open {
         let (merchant, id, mode): (String, String, String) =
@@ -151,10 +158,11 @@ pub fn interrupt_all(tx: &mut Tx<'_>, process: &str, now: i64) -> Result<u64, Er
         };
         finish(tx, owner, &id, &outcome, now)?;
         let grant: String = row.get(3)?;
-        tx.execute(
-            "update grants set open_attempt = null where id = $1 and open_attempt = $2",
-            params![grant, id],
-        )?;
+        match grants::close_attempt(tx, macs, owner, &grant, &id, None) {
+            // A grant that was tampered with is of no use to anybody, and no reason not to start.
+            Err(error @ Error::CannotOpen(_)) => tracing::error!(%error, grant, "a grant's row"),
+            closed => closed?,
+        }
     }
     Ok(open.len() as u64)
 }

@@ -1,19 +1,38 @@
 //! Stored cards: no secret in the id, no CVV by type.
 
-use store::{Row, Tx, params};
+use store::{Tx, Value, params};
 use vault_api::tokens::{CardSummary, StoredCard};
 
+use super::row_mac::{Read, RowMacs, StateRow, Table};
+use super::summary;
 use super::tokens::Owner;
-use super::{sealed, summary};
 use crate::Error;
 use crate::crypto::envelope::SealedCard;
+
+/// What a stored card's MAC covers.
+pub static TABLE: Table = Table {
+    name: "stored_cards",
+    columns: &[
+        "id",
+        "merchant",
+        "mode",
+        "state",
+        "created_at",
+        "brand",
+        "last4",
+        "exp_month",
+        "exp_year",
+    ],
+};
 
 /// Adds a stored card.
 ///
 /// # Errors
 /// The store's.
+#[expect(clippy::too_many_arguments, reason = "each is a column or two")]
 pub fn insert(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
     owner: Owner<'_>,
     id: &str,
     state: &str,
@@ -21,26 +40,18 @@ pub fn insert(
     sealed: &SealedCard,
     now: i64,
 ) -> Result<StoredCard, Error> {
-    tx.execute(
-        "insert into stored_cards (id, merchant, mode, state, created_at, brand, last4, exp_month, exp_year, key_id,
-             wrapped_key, sealed_number, sealed_name)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        params![
-            id,
-            owner.merchant,
-            owner.mode,
-            state,
-            now,
-            &card.brand,
-            &card.last4,
-            card.exp_month,
-            card.exp_year,
-            &sealed.key_id,
-            &sealed.wrapped_key,
-            &sealed.number,
-            sealed.name.as_ref()
-        ],
-    )?;
+    let columns = [
+        ("id", Value::from(id)),
+        ("merchant", Value::from(owner.merchant)),
+        ("mode", Value::from(owner.mode)),
+        ("state", Value::from(state)),
+        ("created_at", Value::from(now)),
+        ("brand", Value::from(&card.brand)),
+        ("last4", Value::from(&card.last4)),
+        ("exp_month", Value::from(card.exp_month)),
+        ("exp_year", Value::from(card.exp_year)),
+    ];
+    TABLE.insert(tx, macs, &columns, sealed)?;
     Ok(StoredCard {
         id: id.to_owned(),
         object: "stored_card".to_owned(),
@@ -50,72 +61,83 @@ pub fn insert(
     })
 }
 
-const COLUMNS: &str =
-    "id, state, created_at, brand, last4, exp_month, exp_year, key_id, wrapped_key, sealed_number,
-    sealed_name";
-
-fn stored(row: &Row) -> Result<StoredCard, Error> {
+fn stored(row: &StateRow) -> Result<StoredCard, Error> {
     Ok(StoredCard {
-        id: row.get(0)?,
+        id: row.get("id")?,
         object: "stored_card".to_owned(),
-        status: row.get(1)?,
-        created: row.get(2)?,
-        card: summary(row, 3)?,
+        status: row.get("state")?,
+        created: row.get("created_at")?,
+        card: summary(row)?,
     })
 }
 
 /// The card and what is sealed of it.
 ///
 /// # Errors
-/// The store's.
+/// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
 pub fn find(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
     owner: Owner<'_>,
     id: &str,
 ) -> Result<Option<(StoredCard, SealedCard)>, Error> {
-    let sql =
-        format!("select {COLUMNS} from stored_cards where id = $1 and merchant = $2 and mode = $3");
-    let Some(row) = tx.first(&sql, params![id, owner.merchant, owner.mode])? else {
+    let Some(row) = TABLE.find(tx, macs, owner, id, Read::Look)? else {
         return Ok(None);
     };
-    sealed(&row, 7)?
-        .map(|sealed| Ok((stored(&row)?, sealed)))
-        .transpose()
+    let sealed = row.sealed.clone();
+    sealed.map(|sealed| Ok((stored(&row)?, sealed))).transpose()
 }
 
 /// A page of cards, newest first, after the card `after`.
 ///
 /// # Errors
-/// The store's.
+/// The store's, or [`crate::crypto::CannotOpen`] when a row was tampered with.
 pub fn list(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
     owner: Owner<'_>,
     after: Option<&str>,
     most: i64,
 ) -> Result<Vec<StoredCard>, Error> {
     let sql = format!(
-        "select {COLUMNS} from stored_cards
+        "select {} from stored_cards
          where merchant = $1 and mode = $2 and state <> 'deleted'
            and ($3 = '' or (created_at, id) < (select created_at, id from stored_cards where id = $3 and merchant = $1))
-         order by created_at desc, id desc limit $4"
+         order by created_at desc, id desc limit $4",
+        TABLE.selected()
     );
     let rows = tx.all(
         &sql,
         params![owner.merchant, owner.mode, after.unwrap_or(""), most],
     )?;
-    rows.iter().map(stored).collect()
+    rows.iter()
+        .map(|row| stored(&TABLE.checked(macs, row)?))
+        .collect()
 }
 
 /// Deletes a card: what is sealed of it goes at once, the row stays as a record. Whether it was there.
 ///
 /// # Errors
 /// The store's.
-pub fn delete(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str) -> Result<bool, Error> {
-    let rows = tx.execute(
-        "update stored_cards set state = 'deleted', key_id = null, wrapped_key = null, sealed_number = null,
-             sealed_name = null
-         where id = $1 and merchant = $2 and mode = $3 and state <> 'deleted'",
-        params![id, owner.merchant, owner.mode],
-    )?;
-    Ok(rows == 1)
+pub fn delete(tx: &mut Tx<'_>, macs: &RowMacs, owner: Owner<'_>, id: &str) -> Result<bool, Error> {
+    let Some(mut row) = TABLE.find(tx, macs, owner, id, Read::Change)? else {
+        return Ok(false);
+    };
+    if row.get::<String>("state")? == "deleted" {
+        return Ok(false);
+    }
+    row.change(tx, macs, &[("state", Value::from("deleted"))], true)
+}
+
+/// Makes a card that waited for its first approval active.
+///
+/// # Errors
+/// The store's.
+pub fn activate(tx: &mut Tx<'_>, macs: &RowMacs, owner: Owner<'_>, id: &str) -> Result<(), Error> {
+    if let Some(mut row) = TABLE.find(tx, macs, owner, id, Read::Change)?
+        && row.get::<String>("state")? == "pending"
+    {
+        row.change(tx, macs, &[("state", Value::from("active"))], false)?;
+    }
+    Ok(())
 }

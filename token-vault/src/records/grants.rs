@@ -1,12 +1,13 @@
 //! Grants: the right to send a card a few times, within an amount, a currency and a quarter of an hour.
 
-use store::{Tx, params};
+use store::{Tx, Value};
 use subtle::ConstantTimeEq as _;
 use vault_api::Grant;
 use vault_api::tokens::CardSummary;
 
+use super::row_mac::{Read, RowMacs, StateRow, Table};
+use super::summary;
 use super::tokens::Owner;
-use super::{sealed, summary};
 use crate::Error;
 use crate::crypto::envelope::SealedCard;
 
@@ -34,6 +35,30 @@ pub struct NewGrant<'a> {
     pub expires_at: i64,
 }
 
+/// What a grant's MAC covers.
+pub static TABLE: Table = Table {
+    name: "grants",
+    columns: &[
+        "id",
+        "merchant",
+        "mode",
+        "secret_hash",
+        "intent",
+        "amount",
+        "currency",
+        "created_at",
+        "expires_at",
+        "authorisations_left",
+        "authentications_left",
+        "open_attempt",
+        "brand",
+        "last4",
+        "exp_month",
+        "exp_year",
+        "pending_card",
+    ],
+};
+
 /// A grant's row.
 pub struct GrantRow {
     /// Ceiling.
@@ -46,6 +71,7 @@ pub struct GrantRow {
     pub card: CardSummary,
     /// The card; none once it was swept.
     pub sealed: Option<SealedCard>,
+    row: StateRow,
 }
 
 /// Adds a grant.
@@ -54,62 +80,59 @@ pub struct GrantRow {
 /// The store's.
 pub fn insert(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
     owner: Owner<'_>,
     grant: &Grant,
     new: &NewGrant<'_>,
     now: i64,
 ) -> Result<(), Error> {
-    tx.execute(
-        "insert into grants (id, merchant, mode, secret_hash, intent, amount, currency, created_at, expires_at,
-             authorisations_left, authentications_left, brand, last4, exp_month, exp_year, key_id, wrapped_key,
-             sealed_number, sealed_name, pending_card)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
-        params![
-            grant.public(),
-            owner.merchant,
-            owner.mode,
-            grant.secret_hash(),
-            new.intent,
-            new.amount,
-            new.currency,
-            now,
-            new.expires_at,
-            SENDS,
-            &new.card.brand,
-            &new.card.last4,
-            new.card.exp_month,
-            new.card.exp_year,
-            &new.sealed.key_id,
-            &new.sealed.wrapped_key,
-            &new.sealed.number,
-            new.sealed.name.as_ref(),
-            new.pending_card
-        ],
-    )?;
-    Ok(())
+    let state = [
+        ("id", Value::from(grant.public())),
+        ("merchant", Value::from(owner.merchant)),
+        ("mode", Value::from(owner.mode)),
+        ("secret_hash", Value::from(grant.secret_hash())),
+        ("intent", Value::from(new.intent)),
+        ("amount", Value::from(new.amount)),
+        ("currency", Value::from(new.currency)),
+        ("created_at", Value::from(now)),
+        ("expires_at", Value::from(new.expires_at)),
+        ("authorisations_left", Value::from(SENDS)),
+        ("authentications_left", Value::from(SENDS)),
+        ("brand", Value::from(&new.card.brand)),
+        ("last4", Value::from(&new.card.last4)),
+        ("exp_month", Value::from(new.card.exp_month)),
+        ("exp_year", Value::from(new.card.exp_year)),
+        ("pending_card", Value::from(new.pending_card)),
+    ];
+    TABLE.insert(tx, macs, &state, new.sealed)
 }
 
-/// The grant, if this is its owner and its secret.
+/// The grant, if this is its owner and its secret; read to open an attempt on it.
 ///
 /// # Errors
-/// The store's.
-pub fn find(tx: &mut Tx<'_>, owner: Owner<'_>, grant: &Grant) -> Result<Option<GrantRow>, Error> {
-    let row = tx.first(
-        "select secret_hash, amount, currency, expires_at, brand, last4, exp_month, exp_year, key_id, wrapped_key,
-             sealed_number, sealed_name
-         from grants where id = $1 and merchant = $2 and mode = $3",
-        params![grant.public(), owner.merchant, owner.mode],
-    )?;
-    let Some(row) = row else { return Ok(None) };
-    if !bool::from(row.get::<Vec<u8>>(0)?.ct_eq(&grant.secret_hash())) {
+/// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
+pub fn find(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    owner: Owner<'_>,
+    grant: &Grant,
+) -> Result<Option<GrantRow>, Error> {
+    let Some(row) = TABLE.find(tx, macs, owner, grant.public(), Read::Change)? else {
+        return Ok(None);
+    };
+    if !bool::from(
+        row.get::<Vec<u8>>("secret_hash")?
+            .ct_eq(&grant.secret_hash()),
+    ) {
         return Ok(None);
     }
     Ok(Some(GrantRow {
-        amount: row.get(1)?,
-        currency: row.get(2)?,
-        expires_at: row.get(3)?,
-        card: summary(&row, 4)?,
-        sealed: sealed(&row, 8)?,
+        amount: row.get("amount")?,
+        currency: row.get("currency")?,
+        expires_at: row.get("expires_at")?,
+        card: summary(&row)?,
+        sealed: row.sealed.clone(),
+        row,
     }))
 }
 
@@ -130,31 +153,33 @@ pub enum Send {
 /// The store's.
 pub fn open_attempt(
     tx: &mut Tx<'_>,
-    grant: &str,
+    macs: &RowMacs,
+    grant: &mut GrantRow,
     attempt: &str,
     send: Send,
 ) -> Result<bool, Error> {
     let (authorise, authenticate) = counts(send);
-    let rows = tx.execute(
-        "update grants set open_attempt = $2, authorisations_left = authorisations_left - $3,
-             authentications_left = authentications_left - $4
-         where id = $1 and open_attempt is null and authorisations_left >= $3 and authentications_left >= $4",
-        params![grant, attempt, authorise, authenticate],
-    )?;
-    Ok(rows == 1)
+    let row = &mut grant.row;
+    let authorisations = row.get::<i64>("authorisations_left")? - authorise;
+    let authentications = row.get::<i64>("authentications_left")? - authenticate;
+    let busy = row.get::<Option<String>>("open_attempt")?.is_some();
+    if busy || authorisations < 0 || authentications < 0 {
+        return Ok(false);
+    }
+    let changes = [
+        ("open_attempt", Value::from(attempt)),
+        ("authorisations_left", Value::from(authorisations)),
+        ("authentications_left", Value::from(authentications)),
+    ];
+    row.change(tx, macs, &changes, false)
 }
 
 /// Whether another attempt is open.
 ///
 /// # Errors
-/// The store's.
-pub fn has_open_attempt(tx: &mut Tx<'_>, grant: &str) -> Result<bool, Error> {
-    Ok(tx
-        .first(
-            "select 1 from grants where id = $1 and open_attempt is not null",
-            params![grant],
-        )?
-        .is_some())
+/// When the row is malformed.
+pub fn has_open_attempt(grant: &GrantRow) -> Result<bool, Error> {
+    Ok(grant.row.get::<Option<String>>("open_attempt")?.is_some())
 }
 
 /// Ends the open attempt. A send of which nothing left the vault is given back.
@@ -163,18 +188,31 @@ pub fn has_open_attempt(tx: &mut Tx<'_>, grant: &str) -> Result<bool, Error> {
 /// The store's.
 pub fn close_attempt(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    owner: Owner<'_>,
     grant: &str,
     attempt: &str,
-    send: Send,
-    nothing_sent: bool,
+    given_back: Option<Send>,
 ) -> Result<(), Error> {
-    let (authorise, authenticate) = if nothing_sent { counts(send) } else { (0, 0) };
-    tx.execute(
-        "update grants set open_attempt = null, authorisations_left = authorisations_left + $3,
-             authentications_left = authentications_left + $4
-         where id = $1 and open_attempt = $2",
-        params![grant, attempt, authorise, authenticate],
-    )?;
+    let Some(mut row) = TABLE.find(tx, macs, owner, grant, Read::Change)? else {
+        return Ok(());
+    };
+    if row.get::<Option<String>>("open_attempt")?.as_deref() != Some(attempt) {
+        return Ok(());
+    }
+    let (authorise, authenticate) = given_back.map_or((0, 0), counts);
+    let changes = [
+        ("open_attempt", Value::Null),
+        (
+            "authorisations_left",
+            Value::from(row.get::<i64>("authorisations_left")? + authorise),
+        ),
+        (
+            "authentications_left",
+            Value::from(row.get::<i64>("authentications_left")? + authenticate),
+        ),
+    ];
+    row.change(tx, macs, &changes, false)?;
     Ok(())
 }
 
@@ -182,13 +220,19 @@ pub fn close_attempt(
 ///
 /// # Errors
 /// The store's.
-pub fn activate_pending_card(tx: &mut Tx<'_>, grant: &str) -> Result<(), Error> {
-    tx.execute(
-        "update stored_cards set state = 'active'
-         where state = 'pending' and id = (select pending_card from grants where id = $1)",
-        params![grant],
-    )?;
-    Ok(())
+pub fn activate_pending_card(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    owner: Owner<'_>,
+    grant: &str,
+) -> Result<(), Error> {
+    let Some(row) = TABLE.find(tx, macs, owner, grant, Read::Look)? else {
+        return Ok(());
+    };
+    match row.get::<Option<String>>("pending_card")? {
+        Some(card) => super::cards::activate(tx, macs, owner, &card),
+        None => Ok(()),
+    }
 }
 
 fn counts(send: Send) -> (i64, i64) {

@@ -6,6 +6,9 @@ pub mod cards;
 pub mod cvvs;
 pub mod grants;
 pub mod keys;
+pub mod roots;
+pub mod row_mac;
+pub mod secrets;
 pub mod tokens;
 
 use store::{Migration, Row};
@@ -13,17 +16,20 @@ use vault_api::tokens::CardSummary;
 
 use crate::Error;
 use crate::crypto::envelope::SealedCard;
+use row_mac::StateRow;
 
 /// The vault's schema.
-pub const MIGRATIONS: &[Migration] = &[("0001_vault", include_str!("../schema/0001_vault.sql"))];
+pub const MIGRATIONS: &[Migration] = &[
+    ("0001_vault", include_str!("../schema/0001_vault.sql")),
+    ("0002_keys", include_str!("../schema/0002_keys.sql")),
+];
 
-// Four columns from `at`: brand, last4, exp_month, exp_year.
-fn summary(row: &Row, at: usize) -> Result<CardSummary, Error> {
+fn summary(row: &StateRow) -> Result<CardSummary, Error> {
     Ok(CardSummary {
-        brand: row.get(at)?,
-        last4: row.get(at + 1)?,
-        exp_month: row.get(at + 2)?,
-        exp_year: row.get(at + 3)?,
+        brand: row.get("brand")?,
+        last4: row.get("last4")?,
+        exp_month: row.get("exp_month")?,
+        exp_year: row.get("exp_year")?,
     })
 }
 
@@ -47,8 +53,9 @@ fn sealed(row: &Row, at: usize) -> Result<Option<SealedCard>, Error> {
 pub fn sweep(tx: &mut store::Tx<'_>, now: i64) -> Result<u64, Error> {
     let mut rows = 0;
     for sql in [
-        "update tokens set key_id = null, wrapped_key = null, sealed_number = null, sealed_name = null,
-                state = 'revoked' where expires_at <= $1 and sealed_number is not null",
+        // The state stays, and so does the row's MAC: a token that ended is over whatever its state says.
+        "update tokens set key_id = null, wrapped_key = null, sealed_number = null, sealed_name = null
+         where expires_at <= $1 and sealed_number is not null",
         "update grants set key_id = null, wrapped_key = null, sealed_number = null, sealed_name = null
          where expires_at <= $1 and sealed_number is not null and open_attempt is null",
         "delete from cvvs where expires_at <= $1",

@@ -1,11 +1,12 @@
 //! Tokens: `active → exchanged | revoked`, or expired by time. One atomic statement takes each step.
 
-use store::{Tx, params};
+use store::{Tx, Value, params};
 use subtle::ConstantTimeEq as _;
 use vault_api::Token;
 use vault_api::tokens::CardSummary;
 
-use super::{sealed, summary};
+use super::row_mac::{Read, RowMacs, StateRow, Table};
+use super::summary;
 use crate::Error;
 use crate::crypto::envelope::SealedCard;
 
@@ -37,6 +38,7 @@ pub struct TokenRow {
     pub binding: Binding,
     /// The one use.
     pub used: Option<Use>,
+    row: StateRow,
 }
 
 /// The one use of a token.
@@ -62,12 +64,40 @@ pub struct Owner<'a> {
     pub mode: &'a str,
 }
 
+/// What a token's MAC covers.
+pub static TABLE: Table = Table {
+    name: "tokens",
+    columns: &[
+        "id",
+        "merchant",
+        "mode",
+        "secret_hash",
+        "state",
+        "created_at",
+        "expires_at",
+        "brand",
+        "last4",
+        "exp_month",
+        "exp_year",
+        "bound_intent",
+        "bound_amount",
+        "bound_currency",
+        "used_at",
+        "used_request",
+        "used_key",
+        "used_hash",
+        "answer",
+    ],
+};
+
 /// Adds a token.
 ///
 /// # Errors
 /// The store's.
+#[expect(clippy::too_many_arguments, reason = "each is a column or two")]
 pub fn insert(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
     owner: Owner<'_>,
     token: &Token,
     card: &CardSummary,
@@ -75,121 +105,105 @@ pub fn insert(
     binding: &Binding,
     now: i64,
 ) -> Result<(), Error> {
-    tx.execute(
-        "insert into tokens (id, merchant, mode, secret_hash, state, created_at, expires_at, brand, last4, exp_month,
-             exp_year, key_id, wrapped_key, sealed_number, sealed_name, bound_intent, bound_amount, bound_currency)
-         values ($1, $2, $3, $4, 'active', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
-        params![
-            token.public(),
-            owner.merchant,
-            owner.mode,
-            token.secret_hash(),
-            now,
-            now + LIFE,
-            &card.brand,
-            &card.last4,
-            card.exp_month,
-            card.exp_year,
-            &sealed.key_id,
-            &sealed.wrapped_key,
-            &sealed.number,
-            sealed.name.as_ref(),
-            binding.intent.as_ref(),
-            binding.amount,
-            binding.currency.as_ref()
-        ],
-    )?;
-    Ok(())
-}
-
-/// Lets one transaction at a time look at a token and use it. On SQLite the single writer does that already.
-///
-/// # Errors
-/// The store's.
-pub fn lock(tx: &mut Tx<'_>, token: &Token) -> Result<(), Error> {
-    if tx.is_postgres() {
-        tx.first(
-            "select 1 from tokens where id = $1 for update",
-            params![token.public()],
-        )?;
-    }
-    Ok(())
+    let state = [
+        ("id", Value::from(token.public())),
+        ("merchant", Value::from(owner.merchant)),
+        ("mode", Value::from(owner.mode)),
+        ("secret_hash", Value::from(token.secret_hash())),
+        ("state", Value::from("active")),
+        ("created_at", Value::from(now)),
+        ("expires_at", Value::from(now + LIFE)),
+        ("brand", Value::from(&card.brand)),
+        ("last4", Value::from(&card.last4)),
+        ("exp_month", Value::from(card.exp_month)),
+        ("exp_year", Value::from(card.exp_year)),
+        ("bound_intent", Value::from(binding.intent.as_ref())),
+        ("bound_amount", Value::from(binding.amount)),
+        ("bound_currency", Value::from(binding.currency.as_ref())),
+    ];
+    TABLE.insert(tx, macs, &state, sealed)
 }
 
 /// The token, if this is its owner and its secret.
 ///
 /// # Errors
-/// The store's.
-pub fn find(tx: &mut Tx<'_>, owner: Owner<'_>, token: &Token) -> Result<Option<TokenRow>, Error> {
-    let row = tx.first(
-        "select secret_hash, state, expires_at, brand, last4, exp_month, exp_year, key_id, wrapped_key, sealed_number,
-             sealed_name, bound_intent, bound_amount, bound_currency, used_at, used_request, used_key, used_hash, answer
-         from tokens where id = $1 and merchant = $2 and mode = $3",
-        params![token.public(), owner.merchant, owner.mode],
-    )?;
-    let Some(row) = row else { return Ok(None) };
-    if !bool::from(row.get::<Vec<u8>>(0)?.ct_eq(&token.secret_hash())) {
+/// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
+pub fn find(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    owner: Owner<'_>,
+    token: &Token,
+    read: Read,
+) -> Result<Option<TokenRow>, Error> {
+    let Some(row) = TABLE.find(tx, macs, owner, token.public(), read)? else {
+        return Ok(None);
+    };
+    if !bool::from(
+        row.get::<Vec<u8>>("secret_hash")?
+            .ct_eq(&token.secret_hash()),
+    ) {
         return Ok(None);
     }
-    let used = match row.get::<Option<i64>>(14)? {
+    let used = match row.get::<Option<i64>>("used_at")? {
         Some(at) => Some(Use {
             at,
-            request: row.get(15)?,
-            key: row.get(16)?,
-            hash: row.get(17)?,
-            answer: row.get(18)?,
+            request: row.get("used_request")?,
+            key: row.get("used_key")?,
+            hash: row.get("used_hash")?,
+            answer: row.get("answer")?,
         }),
         None => None,
     };
     Ok(Some(TokenRow {
-        state: row.get(1)?,
-        expires_at: row.get(2)?,
-        card: summary(&row, 3)?,
-        sealed: sealed(&row, 7)?,
+        state: row.get("state")?,
+        expires_at: row.get("expires_at")?,
+        card: summary(&row)?,
+        sealed: row.sealed.clone(),
         binding: Binding {
-            intent: row.get(11)?,
-            amount: row.get(12)?,
-            currency: row.get(13)?,
+            intent: row.get("bound_intent")?,
+            amount: row.get("bound_amount")?,
+            currency: row.get("bound_currency")?,
         },
         used,
+        row,
     }))
 }
 
-/// Takes the one use; whether it was there to take. The card leaves the row in the same statement.
+/// Takes the one use of a token that was read to change; whether it was there to take. The card leaves the row in the
+/// same statement.
 ///
 /// # Errors
 /// The store's.
-pub fn take(tx: &mut Tx<'_>, owner: Owner<'_>, token: &Token, used: &Use) -> Result<bool, Error> {
-    let rows = tx.execute(
-        "update tokens set state = 'exchanged', used_at = $4, used_request = $5, used_key = $6, used_hash = $7,
-             answer = $8, key_id = null, wrapped_key = null, sealed_number = null, sealed_name = null
-         where id = $1 and merchant = $2 and mode = $3 and state = 'active' and expires_at > $4",
-        params![
-            token.public(),
-            owner.merchant,
-            owner.mode,
-            used.at,
-            &used.request,
-            &used.key,
-            &used.hash,
-            &used.answer
-        ],
-    )?;
-    Ok(rows == 1)
+pub fn take(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    token: &mut TokenRow,
+    used: &Use,
+) -> Result<bool, Error> {
+    if token.state != "active" || token.expires_at <= used.at {
+        return Ok(false);
+    }
+    let changes = [
+        ("state", Value::from("exchanged")),
+        ("used_at", Value::from(used.at)),
+        ("used_request", Value::from(&used.request)),
+        ("used_key", Value::from(&used.key)),
+        ("used_hash", Value::from(&used.hash)),
+        ("answer", Value::from(&used.answer)),
+    ];
+    token.row.change(tx, macs, &changes, true)
 }
 
-/// Revokes an active token; whether it was active.
+/// Revokes an active token that was read to change; whether it was active.
 ///
 /// # Errors
 /// The store's.
-pub fn revoke(tx: &mut Tx<'_>, owner: Owner<'_>, token: &Token) -> Result<bool, Error> {
-    let rows = tx.execute(
-        "update tokens set state = 'revoked', key_id = null, wrapped_key = null, sealed_number = null,
-             sealed_name = null
-         where id = $1 and merchant = $2 and mode = $3 and state = 'active'",
-        params![token.public(), owner.merchant, owner.mode],
-    )?;
-    Ok(rows == 1)
+pub fn revoke(tx: &mut Tx<'_>, macs: &RowMacs, token: &mut TokenRow) -> Result<bool, Error> {
+    if token.state != "active" {
+        return Ok(false);
+    }
+    let changes = [("state", Value::from("revoked"))];
+    token.row.change(tx, macs, &changes, true)
 }
 
 /// Notes that a sealed card was opened; false when it was before.

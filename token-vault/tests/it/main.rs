@@ -7,4 +7,8 @@ mod bad_input;
 mod exchange;
 mod forwarding;
 mod frame;
+mod key_commands;
+mod roots;
+mod rotation;
+mod tampering;
 mod vault;

@@ -17,7 +17,7 @@ use service::health::Metrics;
 use service::listen::{self, Stop};
 use store::{Location, Store};
 use token_vault::app::Parts;
-use token_vault::crypto::root::Root;
+use token_vault::crypto::root::{Root, Roots};
 use token_vault::forward::Destinations;
 use token_vault::public::FrameFiles;
 use token_vault::records::{self, keys::Limits};
@@ -34,7 +34,7 @@ pub struct Vault {
     pub merchants: Vec<Merchant>,
     pub service_key: ApiKey,
     pub folder: PathBuf,
-    _database: Fresh,
+    pub database: Fresh,
 }
 
 pub struct Merchant {
@@ -69,7 +69,7 @@ impl Vault {
             }
             None => Destinations::default(),
         };
-        let app = app(&database.location, &folder, destinations);
+        let app = app(&database.location, &folder, destinations).await;
         let stop = Stop::on_signal().unwrap();
         let (public, public_url) = bind().await;
         let (private, private_url) = bind().await;
@@ -92,7 +92,7 @@ impl Vault {
             merchants,
             service_key,
             folder,
-            _database: database,
+            database,
         }
     }
 
@@ -187,22 +187,32 @@ pub fn payment(source: &str, amount: i64) -> Value {
     json!({"source": source, "for": "payment", "intent": "pi_1", "amount": amount, "currency": "usd"})
 }
 
-fn app(location: &Location, folder: &std::path::Path, destinations: Destinations) -> App {
+pub async fn app(location: &Location, folder: &std::path::Path, destinations: Destinations) -> App {
+    let roots = Roots::new(vec![], Some(folder.join("roots")));
+    if !folder.join("roots").exists() {
+        let first = format!("file:{}\n", folder.join("root.key").display());
+        std::fs::write(folder.join("roots"), first).unwrap();
+    }
+    let store = Store::open(location, records::MIGRATIONS).unwrap();
+    let clock = Clock::with_offset_file(&folder.join("clock"));
+    let root = Root::open(roots, Mode::Test, &store, clock.now())
+        .await
+        .unwrap();
     App::new(Parts {
-        store: Store::open(location, records::MIGRATIONS).unwrap(),
-        root: Root::open_or_create(&folder.join("root.key"), Mode::Test).unwrap(),
+        store,
+        root,
         tenants: Default::default(),
         epochs: Default::default(),
         sealing: Default::default(),
         destinations,
         frame: FrameFiles::default(),
-        clock: Clock::with_offset_file(&folder.join("clock")),
+        clock,
         metrics: Metrics::default(),
         process: vault_api::ids::new_id("proc"),
     })
 }
 
-async fn bind() -> (tokio::net::TcpListener, String) {
+pub async fn bind() -> (tokio::net::TcpListener, String) {
     let listener = listen::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     (listener, url)
@@ -231,7 +241,7 @@ async fn merchant(app: &App, name: &'static str) -> Merchant {
                 let limits = Limits {
                     scopes,
                     origins: vec![SHOP.to_owned()],
-                    merchants: vec![],
+                    ..Limits::default()
                 };
                 records::keys::create_key(
                     tx,

@@ -1,0 +1,287 @@
+//! Rows whose columns decide what may be done with a card (tokens, grants, stored cards) carry a MAC over all of
+//! them, rewritten in the statement that changes them and checked whenever the row is used. A value that was swapped
+//! or edited by SQL gives an error, never another card.
+//!
+//! A step reads the row (locked on PostgreSQL), checks it, computes the MAC of what the row will be, and updates it
+//! where the MAC is still the one it read: one conditional statement, as before. Sealed columns are not covered: the
+//! envelope binds them to the row's id, kind, merchant, mode and end.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use store::{Row, Tx, Value};
+use subtle::ConstantTimeEq as _;
+
+use super::sealed;
+use super::tokens::Owner;
+use crate::Error;
+use crate::crypto::envelope::SealedCard;
+use crate::crypto::{CannotOpen, Key, derive};
+
+const VERSION: u8 = 1;
+
+/// The keys of row MACs: one per merchant and table, derived.
+pub struct RowMacs(Key);
+
+impl RowMacs {
+    /// From the secret that wraps nothing else.
+    #[must_use]
+    pub fn new(secret: Key) -> Self {
+        Self(secret)
+    }
+
+    // `version || HMAC-SHA-256` over table, column names and values, each with its length and type.
+    fn of(&self, table: &Table, values: &[Value]) -> Vec<u8> {
+        let merchant = match values.get(1) {
+            Some(Value::Text(merchant)) => merchant.as_bytes(),
+            _ => b"",
+        };
+        let key = derive(&self.0[..], &[table.name.as_bytes(), merchant]);
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key[..]).expect("any key");
+        for (column, value) in table.columns.iter().zip(values) {
+            update(&mut mac, column.as_bytes());
+            match value {
+                Value::Null => mac.update(b"n"),
+                Value::Int(n) => {
+                    mac.update(b"i");
+                    mac.update(&n.to_be_bytes());
+                }
+                Value::Text(text) => {
+                    mac.update(b"t");
+                    update(&mut mac, text.as_bytes());
+                }
+                Value::Blob(bytes) => {
+                    mac.update(b"b");
+                    update(&mut mac, bytes);
+                }
+            }
+        }
+        [&[VERSION][..], &mac.finalize().into_bytes()].concat()
+    }
+}
+
+fn update(mac: &mut Hmac<Sha256>, part: &[u8]) {
+    mac.update(&(part.len() as u64).to_be_bytes());
+    mac.update(part);
+}
+
+/// A table whose rows carry a MAC, and the columns that it covers: first `id`, `merchant`, `mode`.
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// The covered columns.
+    pub columns: &'static [&'static str],
+}
+
+/// A row that was read and whose MAC was right.
+pub struct StateRow {
+    table: &'static Table,
+    values: Vec<Value>,
+    mac: Vec<u8>,
+    /// The card; none once it was emptied.
+    pub sealed: Option<SealedCard>,
+}
+
+/// How a row is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// To look at it.
+    Look,
+    /// To change it: on PostgreSQL the row is locked, on SQLite the one writer is lock enough.
+    Change,
+}
+
+impl Table {
+    /// Adds a row; columns that `state` does not name are null.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn insert(
+        &'static self,
+        tx: &mut Tx<'_>,
+        macs: &RowMacs,
+        state: &[(&'static str, Value)],
+        sealed: &SealedCard,
+    ) -> Result<(), Error> {
+        let mut values = vec![Value::Null; self.columns.len()];
+        for (column, value) in state {
+            values[self.position(column)?] = value.clone();
+        }
+        let mac = macs.of(self, &values);
+        values.extend([
+            Value::from(mac),
+            Value::from(&sealed.key_id),
+            Value::from(&sealed.wrapped_key),
+            Value::from(&sealed.number),
+            Value::from(sealed.name.as_ref()),
+        ]);
+        let places: Vec<String> = (1..=values.len()).map(|n| format!("${n}")).collect();
+        let sql = format!(
+            "insert into {} ({}, row_mac, key_id, wrapped_key, sealed_number, sealed_name) values ({})",
+            self.name,
+            self.columns.join(", "),
+            places.join(", ")
+        );
+        tx.execute(&sql, &values)?;
+        Ok(())
+    }
+
+    /// The owner's row with this id.
+    ///
+    /// # Errors
+    /// The store's, or [`CannotOpen`] when the MAC is not the row's.
+    pub fn find(
+        &'static self,
+        tx: &mut Tx<'_>,
+        macs: &RowMacs,
+        owner: Owner<'_>,
+        id: &str,
+        read: Read,
+    ) -> Result<Option<StateRow>, Error> {
+        let lock = if read == Read::Change && tx.is_postgres() {
+            " for update"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "select {} from {} where id = $1 and merchant = $2 and mode = $3{lock}",
+            self.selected(),
+            self.name
+        );
+        let row = tx.first(&sql, store::params![id, owner.merchant, owner.mode])?;
+        row.map(|row| self.checked(macs, &row)).transpose()
+    }
+
+    /// What a query must select for [`Table::checked`].
+    #[must_use]
+    pub fn selected(&self) -> String {
+        format!(
+            "{}, row_mac, key_id, wrapped_key, sealed_number, sealed_name",
+            self.columns.join(", ")
+        )
+    }
+
+    /// A row of such a query, once its MAC was checked.
+    ///
+    /// # Errors
+    /// [`CannotOpen`] when the MAC is missing or not the row's.
+    pub fn checked(&'static self, macs: &RowMacs, row: &Row) -> Result<StateRow, Error> {
+        let many = self.columns.len();
+        let values = (0..many)
+            .map(|i| row.get(i))
+            .collect::<Result<Vec<Value>, _>>()?;
+        let mac = row.get::<Option<Vec<u8>>>(many)?.unwrap_or_default();
+        if !bool::from(mac.ct_eq(&macs.of(self, &values))) {
+            return Err(CannotOpen.into());
+        }
+        Ok(StateRow {
+            table: self,
+            values,
+            mac,
+            sealed: sealed(row, many + 1)?,
+        })
+    }
+
+    fn position(&self, column: &str) -> Result<usize, Error> {
+        let at = self.columns.iter().position(|known| *known == column);
+        at.ok_or(Error::Internal("a row MAC does not cover this column"))
+    }
+}
+
+impl StateRow {
+    /// A covered column.
+    ///
+    /// # Errors
+    /// When the column is of another type.
+    pub fn get<T: store::value::FromValue>(&self, column: &str) -> Result<T, Error> {
+        let at = self.table.position(column)?;
+        T::from_value(&self.values[at]).ok_or(store::Error::Column(at).into())
+    }
+
+    /// Changes covered columns and the MAC in one statement, and empties the card if asked; false when somebody else
+    /// changed the row since it was read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn change(
+        &mut self,
+        tx: &mut Tx<'_>,
+        macs: &RowMacs,
+        changes: &[(&'static str, Value)],
+        empty: bool,
+    ) -> Result<bool, Error> {
+        let mut values = self.values.clone();
+        let mut params = vec![self.values[0].clone(), Value::from(&self.mac)];
+        let mut sets = String::new();
+        for (column, value) in changes {
+            values[self.table.position(column)?] = value.clone();
+            params.push(value.clone());
+            sets += &format!("{column} = ${}, ", params.len());
+        }
+        let mac = macs.of(self.table, &values);
+        params.push(Value::from(&mac));
+        let emptied = if empty {
+            "key_id = null, wrapped_key = null, sealed_number = null, sealed_name = null, "
+        } else {
+            ""
+        };
+        let sql = format!(
+            "update {} set {sets}{emptied}row_mac = ${} where id = $1 and row_mac = $2",
+            self.table.name,
+            params.len()
+        );
+        if tx.execute(&sql, &params)? != 1 {
+            return Ok(false);
+        }
+        (self.values, self.mac) = (values, mac);
+        if empty {
+            self.sealed = None;
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    static TABLE: Table = Table {
+        name: "t",
+        columns: &["id", "merchant", "mode", "a", "b"],
+    };
+
+    fn of(macs: &RowMacs, values: [&str; 5]) -> Vec<u8> {
+        macs.of(&TABLE, &values.map(Value::from))
+    }
+
+    #[test]
+    fn values_do_not_run_into_each_other() {
+        let macs = RowMacs::new(Zeroizing::new([1; 32]));
+        let here = of(&macs, ["i", "m", "test", "ab", "c"]);
+        assert_eq!(here, of(&macs, ["i", "m", "test", "ab", "c"]));
+        for other in [
+            ["i", "m", "test", "a", "bc"],
+            ["i", "m", "test", "c", "ab"],
+            ["j", "m", "test", "ab", "c"],
+            ["i", "n", "test", "ab", "c"],
+            ["i", "m", "live", "ab", "c"],
+        ] {
+            assert_ne!(here, of(&macs, other));
+        }
+        let other_key = RowMacs::new(Zeroizing::new([2; 32]));
+        assert_ne!(here, of(&other_key, ["i", "m", "test", "ab", "c"]));
+        let null = [
+            Value::from("i"),
+            Value::from("m"),
+            Value::from("test"),
+            Value::Null,
+            Value::from("c"),
+        ];
+        assert_ne!(
+            macs.of(&TABLE, &null),
+            of(&macs, ["i", "m", "test", "", "c"])
+        );
+    }
+}
