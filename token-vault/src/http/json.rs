@@ -3,7 +3,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,10 +22,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if !is_json(request.headers()) {
             return Err(Code::UnsupportedMediaType.into());
         }
-        // The only way this fails on a sound connection is a body over the limit.
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|_| Code::PayloadTooLarge)?;
+        let bytes = Bytes::from_request(request, state).await;
+        // A body over the limit, or one that did not arrive in time; hyper closes the connection after either.
+        let bytes = bytes.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Code::PayloadTooLarge,
+            _ => Code::RequestTimeout,
+        })?;
         parse(&bytes).map(Self)
     }
 }

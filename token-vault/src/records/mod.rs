@@ -5,6 +5,7 @@ pub mod attempts;
 pub mod cards;
 pub mod cvvs;
 pub mod grants;
+pub mod key_rules;
 pub mod keys;
 pub mod tokens;
 
@@ -15,7 +16,10 @@ use crate::Error;
 use crate::crypto::envelope::SealedCard;
 
 /// The vault's schema.
-pub const MIGRATIONS: &[Migration] = &[("0001_vault", include_str!("../schema/0001_vault.sql"))];
+pub const MIGRATIONS: &[Migration] = &[
+    ("0001_vault", include_str!("../schema/0001_vault.sql")),
+    ("0005_limits", include_str!("../schema/0005_limits.sql")),
+];
 
 // Four columns from `at`: brand, last4, exp_month, exp_year.
 fn summary(row: &Row, at: usize) -> Result<CardSummary, Error> {

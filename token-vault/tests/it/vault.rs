@@ -198,6 +198,7 @@ fn app(location: &Location, folder: &std::path::Path, destinations: Destinations
         frame: FrameFiles::default(),
         clock: Clock::with_offset_file(&folder.join("clock")),
         metrics: Metrics::default(),
+        doors: Default::default(),
         process: vault_api::ids::new_id("proc"),
     })
 }
