@@ -11,9 +11,15 @@ use crate::http::doors::Listener;
 use crate::http::routes::{self, Route};
 use crate::{App, Error};
 
-/// The routes.
+/// The router.
 pub fn router(app: App) -> Router {
-    let routes = vec![
+    routes::router(Listener::Admin, app, table())
+}
+
+/// The table of routes.
+#[must_use]
+pub fn table() -> Vec<Route> {
+    vec![
         Route::get("/healthz", healthz).does("The process answers."),
         Route::get("/readyz", readyz)
             .does("It can serve: the store answers.")
@@ -21,8 +27,7 @@ pub fn router(app: App) -> Router {
         Route::get("/metrics", metrics)
             .does("Figures in the Prometheus text format.")
             .serves("text/plain"),
-    ];
-    routes::router(Listener::Admin, app, routes)
+    ]
 }
 
 async fn healthz() -> &'static str {

@@ -11,13 +11,11 @@ use service::headers::RequestId;
 use vault_api::{Code, Problem};
 
 use super::doors::{self, Listener};
+use super::json::MAX_BODY;
 use super::limits;
 use super::traces::{Context, Span};
 use crate::App;
 use crate::error::{Error, Told};
-
-/// The largest body any route takes.
-const MAX_BODY: usize = 64 * 1024;
 
 /// Wraps a listener's routes. Routes that do not exist, and methods they do not take, answer problems too.
 pub fn wrap(listener: Listener, app: &App, router: Router) -> Router {

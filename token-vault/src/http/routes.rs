@@ -215,7 +215,9 @@ pub fn router(listener: Listener, app: App, routes: Vec<Route>) -> Router {
 
 const OPENAPI: &str = "/openapi.json";
 
-fn describe(listener: Listener, routes: &[Route]) -> Value {
+/// The OpenAPI 3.1 description of a listener's routes.
+#[must_use]
+pub fn describe(listener: Listener, routes: &[Route]) -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;

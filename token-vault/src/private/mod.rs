@@ -19,16 +19,23 @@ use crate::http::routes::{self, Route};
 use crate::public::CARD_CODES;
 use crate::{App, forward};
 
-/// The routes.
+/// The router.
 pub fn router(app: App) -> Router {
-    let routes = [
+    routes::router(Listener::Private, app, table())
+}
+
+/// The table of routes.
+#[must_use]
+pub fn table() -> Vec<Route> {
+    [
         token_routes(),
         card_routes(),
         forward_routes(),
         key_routes(),
-    ];
-    let routes = routes.into_iter().flatten().collect();
-    routes::router(Listener::Private, app, routes)
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn token_routes() -> Vec<Route> {

@@ -74,11 +74,15 @@ mod tests {
             "document": {"file": "d.html", "script_hashes": [sha256("go()")], "style_hashes": [sha256("a{}")]},
             "assets": [{"file": "a.wasm", "content_type": "application/wasm", "integrity": sha384("wasm")}],
         });
-        let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("written");
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("written");
         write("manifest.json", &manifest.to_string());
         let good = [
             ("l.js", "loader"),
-            ("d.html", "<style>a{}</style><script type=\"module\">go()</script>"),
+            (
+                "d.html",
+                "<style>a{}</style><script type=\"module\">go()</script>",
+            ),
             ("a.wasm", "wasm"),
         ];
         for (name, text) in good {

@@ -29,15 +29,24 @@ pub const CARD_CODES: [Code; 7] = [
     Code::TestCardInLiveMode,
 ];
 
-/// The routes.
+/// The router.
 pub fn router(app: App) -> Router {
-    let routes =
-        vec![
+    routes::router(Listener::Public, app, table())
+}
+
+/// The table of routes.
+#[must_use]
+pub fn table() -> Vec<Route> {
+    vec![
         Route::get("/v1/frame", frame::document)
             .does("The frame document, for a page whose origin is registered for the key.")
             .query::<frame::Asked>()
             .serves("text/html")
-            .codes(&[Code::Unauthenticated, Code::OriginNotAllowed, Code::NotFound]),
+            .codes(&[
+                Code::Unauthenticated,
+                Code::OriginNotAllowed,
+                Code::NotFound,
+            ]),
         Route::get("/v1/frame/check", frame::check)
             .does("Why a frame was refused, judged by the Origin header.")
             .query::<frame::Asked>()
@@ -68,8 +77,7 @@ pub fn router(app: App) -> Router {
             .does("The loader: cardseal.js for development, cardseal-<version>.js with integrity.")
             .serves("text/javascript")
             .codes(&[Code::NotFound]),
-    ];
-    routes::router(Listener::Public, app, routes)
+    ]
 }
 
 const TOKENISE_CODES: [Code; 12] = [

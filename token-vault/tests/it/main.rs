@@ -4,7 +4,11 @@
 
 mod access;
 mod bad_input;
+mod described;
 mod exchange;
 mod forwarding;
 mod frame;
+mod limits;
+mod matrix;
+mod process;
 mod vault;
