@@ -513,3 +513,152 @@ fn read_request(stream: &TcpStream) -> String {
         .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}");
     head + &String::from_utf8(body).unwrap()
 }
+
+/// Who signs the certificates of a test.
+struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Self(rcgen::CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    /// Writes `{name}.pem` and `{name}.key`.
+    fn issue(&self, folder: &Path, name: &str) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
+        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+
+    /// A request in TLS: the answer, and the server's certificate. `None` when there is no answer.
+    fn request(
+        &self,
+        port: u16,
+        identity: Option<(&Path, &str)>,
+        head: &str,
+        body: &str,
+    ) -> Option<(String, Vec<u8>)> {
+        use rustls::pki_types::pem::PemObject as _;
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match identity {
+            None => builder.with_no_client_auth(),
+            Some((folder, name)) => builder
+                .with_client_auth_cert(
+                    vec![
+                        CertificateDer::from_pem_file(folder.join(format!("{name}.pem"))).unwrap(),
+                    ],
+                    PrivateKeyDer::from_pem_file(folder.join(format!("{name}.key"))).unwrap(),
+                )
+                .unwrap(),
+        };
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream
+            .set_read_timeout(Some(Duration::from_secs(15)))
+            .ok()?;
+        let mut stream = rustls::StreamOwned::new(connection, stream);
+        let text = format!(
+            "{head}host: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(text.as_bytes()).ok()?;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let certificate = stream.conn.peer_certificates()?[0].to_vec();
+        let answer = String::from_utf8(answer)
+            .ok()
+            .filter(|answer| !answer.is_empty())?;
+        Some((answer, certificate))
+    }
+}
+
+#[test]
+fn a_service_key_works_with_its_client_certificate_only() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let certificates = folder();
+    for name in ["server", "payments", "other"] {
+        authority.issue(&certificates, name);
+    }
+    stranger.issue(&certificates, "stranger");
+    std::fs::write(certificates.join("ca.pem"), authority.0.pem()).unwrap();
+    let at = certificates.display();
+    // The admin listener stays plain on loopback, so the start-up check can ask it.
+    let vault = Running::start(&format!(
+        "private-tls-certificate = \"{at}/server.pem\"\nprivate-tls-key = \"{at}/server.key\"\nclient-ca = \"{at}/ca.pem\""
+    ));
+    let merchants: Value = answer_of(&vault.folder, &["merchants", "list"]);
+    let merchant = merchants[0]["id"].as_str().unwrap();
+    let pem = certificates.join("payments.pem");
+    let key = answer_of(
+        &vault.folder,
+        &[
+            "keys",
+            "create",
+            "--kind",
+            "svc",
+            "--merchant",
+            merchant,
+            "--client-certificate",
+            pem.to_str().unwrap(),
+        ],
+    );
+    let head = |key: &str| {
+        format!(
+            "GET /v1/cards HTTP/1.1\r\nauthorization: Bearer {key}\r\ncardseal-merchant: {merchant}\r\n"
+        )
+    };
+    let service = head(key["key"].as_str().unwrap());
+    for (identity, head, status) in [
+        (Some("payments"), &service, Some("200")),
+        (Some("other"), &service, Some("401")),
+        (None, &service, Some("401")),
+        // A key that is bound to no certificate needs none.
+        (None, &head(&vault.restricted), Some("200")),
+        // Signed by somebody else: there is not even a connection.
+        (Some("stranger"), &service, None),
+    ] {
+        let identity = identity.map(|name| (certificates.as_path(), name));
+        let answer = authority.request(vault.private, identity, head, "");
+        let got = answer
+            .as_ref()
+            .map(|(answer, _)| answer.split(' ').nth(1).unwrap());
+        assert_eq!(got, status, "{identity:?}: {answer:?}\n{}", vault.log());
+    }
+    // A new certificate is used on SIGHUP, and requests go on meanwhile.
+    let before = authority
+        .request(vault.private, None, &head(&vault.restricted), "")
+        .unwrap()
+        .1;
+    authority.issue(&certificates, "server");
+    vault.signal("-HUP");
+    let started = Instant::now();
+    while authority
+        .request(vault.private, None, &head(&vault.restricted), "")
+        .unwrap()
+        .1
+        == before
+    {
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "{}",
+            vault.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Plain HTTP is not answered where TLS is spoken.
+    let plain = request(vault.private, "GET /v1/cards", "", "").unwrap_or_default();
+    assert!(!plain.starts_with("HTTP/1.1 2"), "{plain}");
+    std::fs::remove_dir_all(certificates).unwrap();
+}
