@@ -1,7 +1,6 @@
 //! The operator's command line: `serve`, `merchants`, `keys`, `retention`. Answers are JSON on standard output;
 //! a secret is shown once and never taken from the command line.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -9,8 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use serde_json::json;
 use service::health::Metrics;
-use service::listen::{self, Stop};
-use service::{Clock, headers, health};
+use service::listen::Stop;
+use service::tls::ClientCertificate;
+use service::{Clock, headers};
 use store::{Location, Store};
 use vault_api::keys::{ApiKey, Kind, Mode};
 
@@ -19,15 +19,20 @@ use crate::audit::{self, Act, Actor};
 use crate::forward::Destinations;
 use crate::http::auth::SCOPES;
 use crate::key_commands::{self, RootOptions};
+use crate::listeners::ListenerOptions;
 use crate::public::{FrameFiles, origins};
+use crate::records::key_rules::{self, KeyRules};
 use crate::records::keys::Limits;
 use crate::tenants::TenantKeys;
-use crate::{App, Error, private, public, records};
+use crate::{App, doctor, listeners, records};
 
 /// The isolated card vault of Cardseal.
 #[derive(Parser)]
 #[command(version, about)]
 pub struct Cli {
+    /// Options by their long names (TOML); flags and environment win over it.
+    #[arg(long, env = crate::config::CONFIG, global = true)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -36,6 +41,8 @@ pub struct Cli {
 enum Command {
     /// Serve the public, private and admin listeners.
     Serve(Box<Serve>),
+    /// Check the set-up that `serve` would run with; exit 1 and say what to do where it is not fit to go live.
+    Doctor(Box<Serve>),
     /// Merchants: `create`, `list`.
     #[command(subcommand)]
     Merchants(Merchants),
@@ -50,37 +57,30 @@ enum Command {
 #[derive(Args)]
 pub(crate) struct Database {
     /// `sqlite:PATH` or `postgres://..`
-    #[arg(long, env = "TOKEN_VAULT_DATABASE")]
+    #[arg(long, env = "TOKEN_VAULT_DATABASE", hide_env_values = true)]
     pub database: Location,
 }
 
 #[derive(Args)]
-struct Serve {
+pub(crate) struct Serve {
     #[command(flatten)]
-    database: Database,
-    /// Frame, loader and tokenise: what browsers reach.
-    #[arg(long, env = "TOKEN_VAULT_PUBLIC", default_value = "127.0.0.1:4001")]
-    public: SocketAddr,
-    /// Exchange and forward: what merchants' servers and payments reach.
-    #[arg(long, env = "TOKEN_VAULT_PRIVATE", default_value = "127.0.0.1:4002")]
-    private: SocketAddr,
-    /// Health and metrics: what the operator reaches.
-    #[arg(long, env = "TOKEN_VAULT_ADMIN", default_value = "127.0.0.1:4003")]
-    admin: SocketAddr,
+    pub(crate) database: Database,
+    #[command(flatten)]
+    pub(crate) listeners: ListenerOptions,
     /// Test or live; one vault process serves one mode.
     #[arg(long, env = "TOKEN_VAULT_MODE", default_value = "test", value_parser = mode)]
-    mode: Mode,
+    pub(crate) mode: Mode,
     #[command(flatten)]
-    roots: RootOptions,
+    pub(crate) roots: RootOptions,
     /// What `cargo xtask frame` built.
     #[arg(long, env = "TOKEN_VAULT_FRAME_DIR", default_value = "target/frame")]
-    frame_dir: PathBuf,
+    pub(crate) frame_dir: PathBuf,
     /// Where cards may be sent (TOML); none when left out.
     #[arg(long, env = "TOKEN_VAULT_DESTINATIONS")]
-    destinations: Option<PathBuf>,
+    pub(crate) destinations: Option<PathBuf>,
     /// An offset to the clock, in seconds, re-read while running. Test mode only.
     #[arg(long, env = "TOKEN_VAULT_CLOCK_FILE")]
-    clock_file: Option<PathBuf>,
+    pub(crate) clock_file: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -130,6 +130,12 @@ struct CreateKey {
     /// Take this publishable key instead of a random one: it is no secret, and a demo's snippet wants a fixed one.
     #[arg(long)]
     publishable_key: Option<String>,
+    /// A `pk` takes only field sessions that the merchant's server bound to an intent, amount and currency.
+    #[arg(long)]
+    require_bound_session: bool,
+    /// An `svc` works only with this client certificate (PEM) on its connection.
+    #[arg(long)]
+    client_certificate: Option<PathBuf>,
 }
 
 pub(crate) fn mode(text: &str) -> Result<Mode, String> {
@@ -147,6 +153,14 @@ fn kind(text: &str) -> Result<Kind, String> {
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(options) => serve(*options).await,
+        Command::Doctor(options) => {
+            let report = doctor::examine(&options, cli.config.as_deref()).await;
+            print(&serde_json::to_value(&report)?)?;
+            if report.fit {
+                return Ok(());
+            }
+            bail!("not fit to go live: see the checks whose `ok` is false");
+        }
         Command::Merchants(Merchants::Create { database, name }) => {
             create_merchant(&database, name).await
         }
@@ -167,17 +181,8 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     if options.clock_file.is_some() && options.mode == Mode::Live {
         bail!("--clock-file is for test mode");
     }
-    for (name, address) in [
-        ("public", options.public),
-        ("private", options.private),
-        ("admin", options.admin),
-    ] {
-        if !address.ip().is_loopback() {
-            bail!(
-                "--{name} {address}: plain HTTP is served on loopback only; put it on 127.0.0.1 behind TLS"
-            );
-        }
-    }
+    options.listeners.check()?;
+    let stop = Stop::on_signal()?;
     let (store, clock) = (
         open(&options.database)?,
         Clock::from_option(options.clock_file.as_deref()),
@@ -198,6 +203,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         frame: FrameFiles::read(&options.frame_dir)?,
         clock,
         metrics: Metrics::default(),
+        doors: options.listeners.doors(&stop),
         process: vault_api::ids::new_id("proc"),
     };
     let app = App::new(parts);
@@ -212,38 +218,9 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             "attempts that a former process left open are now recorded as unknown"
         );
     }
-    let (public, private) = (
-        listen::bind(options.public).await?,
-        listen::bind(options.private).await?,
-    );
-    let admin = listen::bind(options.admin).await?;
-    let stop = Stop::on_signal()?;
     tokio::spawn(sweep_until(app.clone(), stop.clone()));
     tokio::spawn(key_commands::reload_roots_on_hangup(app.clone()));
-    tracing::info!(public = %options.public, private = %options.private, admin = %options.admin, mode = %options.mode, "serving");
-    tokio::join!(
-        listen::serve(public, public::router(app.clone()), stop.clone()),
-        listen::serve(private, private::router(app.clone()), stop.clone()),
-        listen::serve(admin, admin_router(&app), stop),
-    );
-    Ok(())
-}
-
-/// The admin listener.
-pub fn admin_router(app: &App) -> axum::Router {
-    let store = app.store.clone();
-    let ready = move || {
-        let store = store.clone();
-        async move {
-            let asked = store
-                .read(|tx| Ok::<_, Error>(tx.first("select 1 from merchants limit 1", &[])?))
-                .await;
-            asked
-                .map(|_| ())
-                .map_err(|_| "the store does not answer".to_owned())
-        }
-    };
-    health::routes(app.metrics.clone(), ready).layer(axum::middleware::from_fn(headers::standard))
+    listeners::serve(&app, &options.listeners, stop).await
 }
 
 // Destroys keys and empties rows whose time is over.
@@ -314,10 +291,18 @@ async fn create_key(options: CreateKey) -> anyhow::Result<()> {
         merchants: linked,
         allow_ip: options.allow_ip,
     };
+    let rules = KeyRules {
+        bound_sessions: options.require_bound_session,
+        certificate_sha256: match &options.client_certificate {
+            Some(file) => Some(ClientCertificate::of_file(file)?.0),
+            None => None,
+        },
+    };
     let answer = json!({ "id": id, "key": key.expose() });
     open(&options.database)?
         .write(move |tx| {
             records::keys::create_key(tx, &id, &key, merchant.as_deref(), &limits, now)?;
+            key_rules::set(tx, &id, &rules)?;
             audit::record(
                 tx,
                 &operator(merchant.as_deref().unwrap_or("")),
@@ -367,6 +352,12 @@ fn check(options: &CreateKey) -> anyhow::Result<()> {
         bail!(
             "{origin} is no origin; write https://shop.example or, for development, http://localhost:*"
         );
+    }
+    if options.require_bound_session && options.kind != Kind::Publishable {
+        bail!("--require-bound-session goes with --kind pk");
+    }
+    if options.client_certificate.is_some() && options.kind != Kind::Service {
+        bail!("--client-certificate goes with --kind svc");
     }
     if options.publishable_key.is_some() && options.kind != Kind::Publishable {
         bail!("--publishable-key goes with --kind pk");

@@ -10,6 +10,7 @@ use crate::crypto::cvv::Epochs;
 use crate::crypto::root::Root;
 use crate::crypto::sealing::SealingKeys;
 use crate::forward::Destinations;
+use crate::http::doors::Doors;
 use crate::public::FrameFiles;
 use crate::tenants::TenantKeys;
 
@@ -37,6 +38,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Counters.
     pub metrics: Metrics,
+    /// What guards the listeners.
+    pub doors: Doors,
     /// Names this process in the attempts that it sends.
     pub process: String,
 }

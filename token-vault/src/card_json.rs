@@ -11,7 +11,8 @@ use zeroize::Zeroize;
 use crate::{Error, http};
 
 /// The wire form; wiped on drop. It has no Debug, like what it becomes.
-#[derive(Deserialize, Zeroize)]
+#[derive(Deserialize, Zeroize, schemars::JsonSchema)]
+#[schemars(rename = "Card")]
 #[serde(deny_unknown_fields)]
 #[zeroize(drop)]
 pub struct CardJson {

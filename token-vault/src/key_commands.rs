@@ -46,7 +46,12 @@ impl RootOptions {
     }
 
     // For commands on a vault that exists: a mistyped path must not make a root.
-    async fn open_existing(&self, mode: Mode, store: &Store, now: i64) -> anyhow::Result<Root> {
+    pub(crate) async fn open_existing(
+        &self,
+        mode: Mode,
+        store: &Store,
+        now: i64,
+    ) -> anyhow::Result<Root> {
         for spec in self.named() {
             if let RootSpec::File(path) = &spec
                 && !path.exists()

@@ -2,19 +2,24 @@
 //!
 //! Reading order: [`app`] (what a running vault holds), [`public`] (frame, field sessions, tokenise), [`private`]
 //! (exchange, stored cards, keys), [`forward`] (one send of a card to an acquirer), [`crypto`], [`records`] (all SQL),
-//! [`audit`], [`rotation`] and [`inventory`] of keys. [`http`] holds what the listeners share; [`admin`] is the operator's command line, [`key_commands`]
-//! its part about keys.
+//! [`audit`], [`rotation`] and [`inventory`] of keys. [`http`] holds what the listeners share, [`listeners`] starts
+//! them, [`operator`] is the admin one; [`admin`] is the operator's command line, [`key_commands`] its part about keys,
+//! [`config`] its file, [`doctor`] its check before go-live.
 
 pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod card_json;
+pub mod config;
 pub mod crypto;
+pub mod doctor;
 pub mod error;
 pub mod forward;
 pub mod http;
 pub mod inventory;
 pub mod key_commands;
+pub mod listeners;
+pub mod operator;
 pub mod private;
 pub mod public;
 pub mod records;

@@ -64,6 +64,18 @@ impl Http {
         self.send(Method::DELETE, path, None).await
     }
 
+    /// PUT of JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        let body = ("application/json", body.to_string());
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    /// PATCH of JSON.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        let body = ("application/json", body.to_string());
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
     /// POST of JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(

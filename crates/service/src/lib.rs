@@ -1,6 +1,6 @@
 //! What every program does the same way: tell the time, listen, stop, log, call other programs, answer health.
 //!
-//! No domain types. Read in this order: [`clock`], [`listen`], [`headers`], [`health`], [`client`], [`log`].
+//! No domain types. Read in this order: [`clock`], [`listen`], [`tls`], [`headers`], [`health`], [`client`], [`log`].
 
 pub mod client;
 pub mod clock;
@@ -8,6 +8,7 @@ pub mod headers;
 pub mod health;
 pub mod listen;
 pub mod log;
+pub mod tls;
 
 pub use client::Client;
 pub use clock::Clock;

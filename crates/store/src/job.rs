@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use tokio::sync::oneshot;
 
+use crate::figures::Counters;
 use crate::{Error, Retry, Tx};
 
 /// What a store thread does with one piece of work.
@@ -75,19 +76,24 @@ where
 
 /// A queue that any number of threads take from.
 #[derive(Clone)]
-pub(crate) struct Queue(mpsc::Sender<Job>);
+pub(crate) struct Queue(mpsc::Sender<Job>, pub(crate) Arc<Counters>);
 
 /// The threads' end of a [`Queue`].
 #[derive(Clone)]
-pub(crate) struct Inbox(Arc<Mutex<mpsc::Receiver<Job>>>);
+pub(crate) struct Inbox(Arc<Mutex<mpsc::Receiver<Job>>>, pub(crate) Arc<Counters>);
 
 pub(crate) fn queue() -> (Queue, Inbox) {
     let (sender, receiver) = mpsc::channel();
-    (Queue(sender), Inbox(Arc::new(Mutex::new(receiver))))
+    let counters = Arc::new(Counters::default());
+    (
+        Queue(sender, Arc::clone(&counters)),
+        Inbox(Arc::new(Mutex::new(receiver)), counters),
+    )
 }
 
 impl Queue {
     pub(crate) fn send(&self, job: Job) -> Result<(), Error> {
+        self.1.queued();
         self.0.send(job).map_err(|_| Error::Stopped)
     }
 }
@@ -106,6 +112,7 @@ impl Inbox {
                 Err(_) => break,
             }
         }
+        self.1.taken(jobs.len());
         Some(jobs)
     }
 }

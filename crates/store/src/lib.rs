@@ -8,6 +8,7 @@
 //! Read in this order: [`Store`], [`Tx`], [`value`], [`migrate`], [`idempotency`], [`outbox`].
 
 mod error;
+mod figures;
 pub mod idempotency;
 mod job;
 pub mod migrate;
@@ -18,6 +19,7 @@ mod tx;
 pub mod value;
 
 pub use error::Error;
+pub use figures::Figures;
 pub use migrate::Migration;
 pub use tx::Tx;
 pub use value::{Row, Value};
@@ -111,6 +113,12 @@ impl Store {
         E: From<Error> + Retry + Send + 'static,
     {
         run(&self.0.reads, work).await
+    }
+
+    /// What the writing and the reading queue are doing.
+    #[must_use]
+    pub fn figures(&self) -> (Figures, Figures) {
+        (self.0.writes.1.read(), self.0.reads.1.read())
     }
 
     /// Whether this is PostgreSQL.

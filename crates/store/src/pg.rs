@@ -64,10 +64,12 @@ fn session_loop(url: &str, inbox: &Inbox, serve: fn(&mut Session, &mut Job) -> R
     let mut session: Option<Session> = None;
     while let Some(jobs) = inbox.take(1) {
         for mut job in jobs {
+            let started = std::time::Instant::now();
             let answer = match connected(&mut session, url) {
                 Ok(session) => serve(session, &mut job),
                 Err(error) => Err(error),
             };
+            inbox.1.committed(1, started.elapsed());
             job.answer(answer);
             if session.as_mut().is_some_and(|s| s.client.is_closed()) {
                 session = None;

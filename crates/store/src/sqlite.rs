@@ -65,7 +65,9 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
 
 fn write_loop(connection: &Connection, inbox: &Inbox) {
     while let Some(mut jobs) = inbox.take(GROUP) {
+        let started = std::time::Instant::now();
         let committed = group(connection, &mut jobs);
+        inbox.1.committed(jobs.len(), started.elapsed());
         for job in jobs {
             job.answer(
                 committed
@@ -96,7 +98,9 @@ fn group(connection: &Connection, jobs: &mut [Job]) -> Result<(), Error> {
 fn read_loop(connection: &Connection, inbox: &Inbox) {
     while let Some(jobs) = inbox.take(1) {
         for mut job in jobs {
+            let started = std::time::Instant::now();
             job.run(&mut Tx::sqlite(connection));
+            inbox.1.committed(1, started.elapsed());
             job.answer(Ok(()));
         }
     }

@@ -8,6 +8,7 @@ use crate::Grant;
 /// `POST /v1/forward`. The attempt id is the idempotency key: the same id answers what is recorded and never sends
 /// again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Forward {
     /// The caller's attempt id, `att_..`.
@@ -31,6 +32,7 @@ pub struct Forward {
 
 /// How much of the request's plaintext had been given to the connection when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BytesSent {
     /// Nothing: certainly not sent, safe to try elsewhere.
@@ -66,6 +68,7 @@ impl BytesSent {
 
 /// What is recorded of an attempt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Forwarded {
     /// The attempt.
     pub attempt: String,
@@ -84,6 +87,7 @@ pub struct Forwarded {
 
 /// The destination's answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
@@ -93,6 +97,7 @@ pub struct Answer {
 
 /// `POST /v1/attempts/close`: the recorded outcome, or, if it never started, the id is made unusable.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Close {
     /// The attempt.

@@ -128,6 +128,20 @@ macro_rules! bearer_id {
             }
         }
 
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "pattern": format!("^{}[0-9A-Za-z]{{{}}}$", $prefix, PUBLIC + SECRET)
+                })
+            }
+        }
+
         impl Drop for $name {
             fn drop(&mut self) {
                 self.0.zeroize();

@@ -11,6 +11,7 @@ use crate::ids::{Malformed, base62_of_32, random_base62};
 
 /// What a key may do in principle; its scopes narrow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// `pk_`: for browsers.
@@ -25,6 +26,7 @@ pub enum Kind {
 
 /// Test and live never share a key, an object or a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Published test cards only.
@@ -176,6 +178,20 @@ impl From<ApiKey> for String {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ApiKey {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ApiKey".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^(pk|sk|rk|svc)_(test|live)_[0-9A-Za-z]{38}$"
+        })
+    }
+}
+
 /// Lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -188,6 +204,7 @@ fn checksum(head: &str) -> String {
 
 /// `POST /v1/keys/lookup`: whose key is this? (private listener, `svc_` only)
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lookup {
     /// [`ApiKey::sha256_hex`] of the presented key.
@@ -196,6 +213,7 @@ pub struct Lookup {
 
 /// Whose key it is and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyInfo {
     /// The key's id: safe to log.
     pub id: String,

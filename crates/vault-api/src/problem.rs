@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The body of every error answer. It never repeats what was sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// `urn:cardseal:problem:{code}`.
     #[serde(rename = "type")]
@@ -75,6 +76,7 @@ codes! {
     LiveCardInTestMode = 402, "live_card_in_test_mode", "Test mode takes only the published test cards.";
     TestCardInLiveMode = 402, "test_card_in_live_mode", "Live mode does not take test cards.";
     Forbidden = 403, "forbidden", "This key may not do that.";
+    SessionMustBeBound = 403, "session_must_be_bound", "This key takes only sessions that the merchant's server bound to a payment (POST /v1/sessions).";
     OriginNotAllowed = 403, "origin_not_allowed", "This origin is not registered for the publishable key.";
     OperationNotAllowed = 403, "operation_not_allowed", "No such destination or operation is registered for this merchant.";
     NotFound = 404, "not_found", "No such object.";
@@ -87,6 +89,7 @@ codes! {
     TokenRevoked = 410, "token_revoked", "The token was revoked.";
     GrantExpired = 410, "grant_expired", "The grant has expired.";
     CvcGone = 410, "cvc_gone", "The security code is no longer there; go on without it or ask the buyer.";
+    RequestTimeout = 408, "request_timeout", "The body did not arrive in time.";
     PayloadTooLarge = 413, "payload_too_large", "The body is larger than this call takes.";
     UnsupportedMediaType = 415, "unsupported_media_type", "Send application/json.";
     IdempotencyMismatch = 422, "idempotency_mismatch", "This Idempotency-Key was used with another request.";

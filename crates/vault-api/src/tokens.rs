@@ -19,14 +19,19 @@ pub fn sealing_aad(kid: &str, mode: &str, publishable_key: &str, jti: &str) -> S
 
 /// `POST /v1/field-sessions`, from the frame.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FieldSessionRequest {
     /// The publishable key that the frame was loaded for.
     pub key: String,
+    /// A session that the merchant's server bound to a payment: it is answered with the sealing keys, not replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
 }
 
 /// What the frame needs to tokenise.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FieldSession {
     /// The session: a JWT, EdDSA.
     pub session: String,
@@ -42,6 +47,7 @@ pub struct FieldSession {
 
 /// A public key to seal cards to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SealingKey {
     /// Names key and suite.
     pub kid: String,
@@ -53,6 +59,7 @@ pub struct SealingKey {
 
 /// `POST /v1/tokens` on the public listener.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TokeniseSealed {
     /// The sealed card.
@@ -61,6 +68,7 @@ pub struct TokeniseSealed {
 
 /// A card sealed by HPKE; every part base64url without padding.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sealed {
     /// The key it was sealed to.
@@ -73,6 +81,7 @@ pub struct Sealed {
 
 /// A new token and what may be shown of its card.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenCreated {
     /// The token.
     pub id: Token,
@@ -88,6 +97,7 @@ pub struct TokenCreated {
 
 /// What may be shown of a card (PCI DSS 3.4.1; never the BIN beside a fingerprint).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CardSummary {
     /// The brand's wire name.
     pub brand: String,
@@ -101,6 +111,7 @@ pub struct CardSummary {
 
 /// `POST /v1/tokens/lookup` and `/revoke`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TokenRef {
     /// The token.
@@ -109,6 +120,7 @@ pub struct TokenRef {
 
 /// A token's state and what may be shown of its card.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenState {
     /// The public half of the token's id.
     pub id: String,
@@ -122,6 +134,7 @@ pub struct TokenState {
 
 /// What an exchange is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// A grant, and a stored card if `store` asks for one.
@@ -132,6 +145,7 @@ pub enum Purpose {
 
 /// When a stored card comes into being.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Store {
     /// With the exchange.
@@ -142,6 +156,7 @@ pub enum Store {
 
 /// `POST /v1/exchange`, `Idempotency-Key` required.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Exchange {
     /// A token `tok_..` or a stored card `card_..`.
@@ -168,6 +183,7 @@ pub struct Exchange {
 
 /// What an exchange gave.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exchanged {
     /// The right to send the card, for a payment.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,6 +201,7 @@ pub struct Exchanged {
 
 /// A grant and its limits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GrantInfo {
     /// The grant: whoever knows it may use it, within its limits.
     pub id: Grant,
@@ -204,6 +221,7 @@ pub struct GrantInfo {
 
 /// A stored card: no secret in its id, no CVV by type.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoredCard {
     /// `card_..`.
     pub id: String,

@@ -67,6 +67,12 @@ impl Claims {
         }
     }
 
+    /// Whether it is bound to one payment: intent, amount and currency.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.intent.is_some() && self.amount.is_some() && self.currency.is_some()
+    }
+
     /// Signs them.
     ///
     /// # Errors
@@ -111,6 +117,21 @@ impl Claims {
         let in_time = claims.iat <= now + 60 && now < claims.exp && claims.mode == root.mode();
         if in_time { Ok(claims) } else { Err(Invalid) }
     }
+}
+
+/// The public keys that sessions may be signed by around `now`, with their `kid`: yesterday's, today's, tomorrow's.
+///
+/// # Errors
+/// [`Invalid`], when a key cannot be derived.
+pub fn public_keys(root: &Root, now: i64) -> Result<Vec<(String, Vec<u8>)>, Invalid> {
+    let today = now.div_euclid(DAY);
+    (today - 1..=today + 1)
+        .map(|day| {
+            let pair =
+                Ed25519KeyPair::from_seed_unchecked(&seed(root, day)[..]).map_err(|_| Invalid)?;
+            Ok((day.to_string(), pair.public_key().as_ref().to_vec()))
+        })
+        .collect()
 }
 
 fn seed(root: &Root, day: i64) -> super::Key {

@@ -197,6 +197,12 @@ impl Destinations {
         Ok(Self(all))
     }
 
+    /// Name, host and port of each, for a check that they resolve.
+    pub fn hosts(&self) -> impl Iterator<Item = (&str, &str, u16)> {
+        let all = self.0.iter();
+        all.map(|(name, destination)| (name.as_str(), destination.host.as_str(), destination.port))
+    }
+
     /// The operation, if it is registered for this merchant. One that is not is as absent as one that is nobody's.
     ///
     /// # Errors

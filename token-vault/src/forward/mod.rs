@@ -296,6 +296,9 @@ pub async fn close(
     if !fits(&body.attempt) {
         return Err(Code::InvalidRequest.into());
     }
+    if card::filter::holds_card_number(&body.attempt) {
+        return Err(Code::CardNumberInWrongPlace.into());
+    }
     let (now, mode) = (app.clock.now(), caller.mode);
     let outcome = app
         .store
@@ -336,10 +339,26 @@ fn check(body: &Forward) -> Result<(), Error> {
     let ids = fits(&body.attempt) && fits(&body.reference) && !body.destination.is_empty();
     let currency =
         body.currency.len() == 3 && body.currency.bytes().all(|b| b.is_ascii_lowercase());
-    if ids && currency && body.amount > 0 {
-        Ok(())
-    } else {
-        Err(Code::InvalidRequest.into())
+    if !(ids && currency && body.amount > 0) {
+        return Err(Code::InvalidRequest.into());
+    }
+    if card::filter::holds_card_number(&body.attempt) || template_holds_card_number(&body.body) {
+        return Err(Code::CardNumberInWrongPlace.into());
+    }
+    Ok(())
+}
+
+// A number that the caller wrote into its template itself: in metadata, or instead of a placeholder.
+fn template_holds_card_number(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => card::filter::holds_card_number(text),
+        Value::Number(number) => card::filter::holds_card_number(&number.to_string()),
+        Value::Array(items) => items.iter().any(template_holds_card_number),
+        Value::Object(fields) => fields.iter().any(|(name, value)| {
+            card::filter::holds_card_number(name) || template_holds_card_number(value)
+        }),
+        Value::Null | Value::Bool(_) => false,
     }
 }
 

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use ipnet::IpNet;
 use service::headers::RequestId;
+use service::tls::ClientCertificate;
 use vault_api::Code;
 use vault_api::keys::{ApiKey, KeyInfo, Kind, Mode};
 
@@ -79,6 +80,7 @@ impl FromRequestParts<App> for Caller {
             .get(MERCHANT_HEADER)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
+        let shown = parts.extensions.get::<ClientCertificate>().cloned();
         let sha256 = key.sha256_hex();
         let now = app.clock.now();
         let mode = app.root.mode();
@@ -97,6 +99,7 @@ impl FromRequestParts<App> for Caller {
                 if !allowed.is_empty() && !allowed.iter().any(from) {
                     return Err(Code::Forbidden.into());
                 }
+                check_certificate(tx, &info, shown.as_ref())?;
                 let merchant = acts_for(tx, &info, named.as_deref())?;
                 Ok::<_, Error>((info, merchant))
             })
@@ -115,6 +118,27 @@ impl FromRequestParts<App> for Caller {
             scopes: info.scopes,
         })
     }
+}
+
+// A service key that is bound to a client certificate is, without it, as unknown as any other.
+fn check_certificate(
+    tx: &mut store::Tx<'_>,
+    info: &KeyInfo,
+    shown: Option<&ClientCertificate>,
+) -> Result<(), Error> {
+    if info.kind != Kind::Service {
+        return Ok(());
+    }
+    let bound = records::key_rules::of(tx, &info.id)?.certificate_sha256;
+    if bound.is_none_or(|bound| shown.is_some_and(|shown| shown.0 == bound)) {
+        return Ok(());
+    }
+    tracing::warn!(
+        key_id = info.id,
+        reason = "another client certificate, or none",
+        "a service key was refused"
+    );
+    Err(Code::Unauthenticated.into())
 }
 
 fn acts_for(tx: &mut store::Tx<'_>, info: &KeyInfo, named: Option<&str>) -> Result<String, Error> {

@@ -1,10 +1,12 @@
 //! JSON in and out. serde_json's errors quote the digits they choke on and axum's `Json` sends them to the caller;
 //! this extractor answers a fixed code and drops the text.
 
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -12,22 +14,51 @@ use vault_api::Code;
 
 use crate::Error;
 
+/// The largest body any route takes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// So much of a larger one is still read.
+const MAX_DROPPED: usize = 4 * 1024 * 1024;
+
 /// A JSON body.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
         if !is_json(request.headers()) {
             return Err(Code::UnsupportedMediaType.into());
         }
-        // The only way this fails on a sound connection is a body over the limit.
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|_| Code::PayloadTooLarge)?;
+        let bytes = read(request.into_body()).await?;
         parse(&bytes).map(Self)
     }
+}
+
+// Reads what is too large, up to a point, and drops it: a client that is still sending when the connection closes sees a
+// reset instead of the answer.
+async fn read(mut body: Body) -> Result<Vec<u8>, Error> {
+    let (mut bytes, mut seen) = (Vec::new(), 0);
+    if body.size_hint().lower() <= MAX_BODY as u64 {
+        bytes.reserve(body.size_hint().lower() as usize);
+    }
+    while let Some(frame) = body.frame().await {
+        // hyper closes the connection after a body that did not arrive in time.
+        let frame = frame.map_err(|_| Code::RequestTimeout)?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        seen += data.len();
+        if seen <= MAX_BODY {
+            bytes.extend_from_slice(data);
+        } else if seen > MAX_DROPPED {
+            break;
+        }
+    }
+    if seen > MAX_BODY {
+        return Err(Code::PayloadTooLarge.into());
+    }
+    Ok(bytes)
 }
 
 /// Parses JSON without ever repeating it.

@@ -1,29 +1,57 @@
 //! The layers around every route: headers and request id, the PAN filter, problem bodies, one log line a request.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use service::headers::RequestId;
 use vault_api::{Code, Problem};
 
+use super::doors::{self, Listener};
+use super::json::MAX_BODY;
+use super::limits;
+use super::traces::{Context, Span};
+use crate::App;
 use crate::error::{Error, Told};
 
-/// The largest body any route takes.
-const MAX_BODY: usize = 64 * 1024;
-
 /// Wraps a listener's routes. Routes that do not exist, and methods they do not take, answer problems too.
-pub fn wrap(router: Router) -> Router {
+pub fn wrap(listener: Listener, app: &App, router: Router) -> Router {
+    let share = app.doors.shares.of(listener);
+    let seen = (listener, app.clone());
     router
         .method_not_allowed_fallback(async || Error::from(Code::MethodNotAllowed))
         .fallback(async || Error::from(Code::NotFound))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(limits::report))
         .layer(middleware::from_fn(refuse_card_numbers))
-        .layer(middleware::from_fn(write_problems))
+        .layer(middleware::from_fn_with_state(share, doors::wait_for_turn))
+        .layer(middleware::from_fn_with_state(seen, write_problems))
+        .layer(middleware::from_fn(lock_down))
         .layer(middleware::from_fn(service::headers::standard))
+}
+
+// An answer of ours is no page: it may load nothing and be framed by nobody. The frame document says otherwise itself.
+async fn lock_down(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), microphone=(), geolocation=()",
+        ),
+    ] {
+        let headers = response.headers_mut();
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 // Proxies log paths, queries and headers: a card number there is refused before anything reads it.
@@ -73,7 +101,11 @@ fn unescape(text: &str) -> String {
     out
 }
 
-async fn write_problems(request: Request, next: Next) -> Response {
+async fn write_problems(
+    State((listener, app)): State<(Listener, App)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let id = request
         .extensions()
         .get::<RequestId>()
@@ -84,23 +116,90 @@ async fn write_problems(request: Request, next: Next) -> Response {
         .extensions()
         .get::<MatchedPath>()
         .map_or("-".to_owned(), |path| path.as_str().to_owned());
-    let method = request.method().clone();
-    let started = Instant::now();
+    let method = known_method(request.method());
+    let context = (app.doors.traces.is_on()).then(|| Context::of(request.headers()));
+    let (started, start) = (Instant::now(), SystemTime::now());
     let mut response = next.run(request).await;
-    if let Some(told) = response.extensions_mut().remove::<Told>() {
+    if let Some(told) = told(&mut response) {
         let (old, _) = response.into_parts();
         response = problem(&told, &id);
         for (name, value) in old.headers {
-            if let Some(name) = name {
+            if let Some(name) = name.filter(|name| *name != header::CONTENT_LENGTH) {
                 response.headers_mut().entry(name).or_insert(value);
             }
         }
-    } else if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        response = problem(&Told::from(Code::PayloadTooLarge), &id);
     }
-    let ms = started.elapsed().as_millis() as u64;
-    tracing::info!(%method, route, status = response.status().as_u16(), ms, request_id = id, "request");
+    let (took, status) = (started.elapsed(), response.status());
+    let labels = [
+        ("listener", listener.as_str()),
+        ("method", method),
+        ("route", route.as_str()),
+    ];
+    let metrics = &app.metrics;
+    metrics.observe("vault_request_seconds", &labels, took);
+    let [listener_label, method_label, route_label] = labels;
+    let labels = [
+        listener_label,
+        method_label,
+        route_label,
+        ("status", status.as_str()),
+    ];
+    metrics.count("vault_requests_total", &labels);
+    let trace_id = context.as_ref().map(|context| context.trace.clone());
+    let ms = took.as_millis() as u64;
+    tracing::info!(
+        listener = listener.as_str(),
+        method,
+        route,
+        status = status.as_u16(),
+        ms,
+        request_id = id,
+        trace_id,
+        "request"
+    );
+    if let Some(context) = context {
+        let start = start.duration_since(UNIX_EPOCH).unwrap_or_default();
+        app.doors.traces.end(Span {
+            context,
+            method: method.to_owned(),
+            route,
+            status: status.as_u16(),
+            listener: listener.as_str(),
+            start: start.as_nanos(),
+            end: (start + took).as_nanos(),
+        });
+    }
     response
+}
+
+// A method is text of the client's: in a label it must be one of a few.
+fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+// What a handler or a layer of ours refused, and what axum itself did: its texts quote what came in.
+fn told(response: &mut Response) -> Option<Told> {
+    if let Some(told) = response.extensions_mut().remove::<Told>() {
+        return Some(told);
+    }
+    let code = match response.status() {
+        StatusCode::BAD_REQUEST => Code::InvalidRequest,
+        StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::PayloadTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
+        _ => return None,
+    };
+    Some(Told::from(code))
 }
 
 fn problem(told: &Told, request_id: &str) -> Response {

@@ -1,8 +1,13 @@
-//! What the listeners share: the layers around every route, the JSON extractor, and who is calling.
+//! What the listeners share: the table of routes and the layers around them, limits, the JSON extractor, and who is
+//! calling.
 
 pub mod auth;
+pub mod doors;
 pub mod json;
 mod layers;
+pub mod limits;
+pub mod routes;
+pub mod traces;
 
 pub use auth::Caller;
 pub use json::Json;

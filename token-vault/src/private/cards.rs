@@ -11,14 +11,14 @@ use crate::records::tokens::Owner;
 use crate::{App, Error, records};
 
 /// Which page.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 pub struct Page {
     starting_after: Option<String>,
     limit: Option<i64>,
 }
 
 /// A page of cards.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub struct Cards {
     object: &'static str,
     data: Vec<StoredCard>,
@@ -92,7 +92,7 @@ pub async fn read(
 }
 
 /// What a deletion answers.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub struct Deleted {
     id: String,
     object: &'static str,

@@ -462,7 +462,14 @@ fn check(body: &Exchange) -> Result<(), Error> {
     let intent = body
         .intent
         .as_ref()
-        .is_none_or(|id| (1..=255).contains(&id.len()) && !card::filter::holds_card_number(id));
+        .is_none_or(|id| (1..=255).contains(&id.len()));
+    if body
+        .intent
+        .as_deref()
+        .is_some_and(card::filter::holds_card_number)
+    {
+        return Err(Code::CardNumberInWrongPlace.into());
+    }
     if fits && intent {
         Ok(())
     } else {

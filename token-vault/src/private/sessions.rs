@@ -10,8 +10,9 @@ use crate::http::{Caller, Json};
 use crate::{App, Error, records};
 
 /// What to bind.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SessionRequest")]
 pub struct Request {
     key: String,
     intent: Option<String>,
@@ -20,7 +21,7 @@ pub struct Request {
 }
 
 /// The session for the page to hand to the frame.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub struct Session {
     session: String,
     expires_at: i64,
@@ -33,13 +34,19 @@ pub async fn create(
     Json(body): Json<Request>,
 ) -> Result<Json<Session>, Error> {
     caller.may("sessions")?;
+    check(&body)?;
     let sha256 = ApiKey::parse(&body.key)
         .map_err(|_| Code::InvalidRequest)?
         .sha256_hex();
     let now = app.clock.now();
-    let info = app
+    let (info, rules) = app
         .store
-        .read(move |tx| records::keys::by_hash(tx, &sha256, now))
+        .read(move |tx| {
+            let info = records::keys::by_hash(tx, &sha256, now)?;
+            let id = info.as_ref().map_or("", |info| info.id.as_str());
+            let rules = records::key_rules::of(tx, id)?;
+            Ok::<_, Error>((info, rules))
+        })
         .await?;
     let info = info
         .filter(|info| {
@@ -50,6 +57,9 @@ pub async fn create(
         .ok_or(Code::NotFound)?;
     let mut claims = Claims::new(&body.key, &info.merchant, info.mode, now);
     (claims.intent, claims.amount, claims.currency) = (body.intent, body.amount, body.currency);
+    if rules.bound_sessions && !claims.is_bound() {
+        return Err(Code::SessionMustBeBound.into());
+    }
     let session = claims
         .sign(&app.root)
         .map_err(|_| Error::Internal("a session could not be signed"))?;
@@ -57,4 +67,21 @@ pub async fn create(
         session,
         expires_at: claims.exp,
     }))
+}
+
+fn check(body: &Request) -> Result<(), Error> {
+    let intent = body.intent.as_deref().unwrap_or("x");
+    if card::filter::holds_card_number(intent) {
+        return Err(Code::CardNumberInWrongPlace.into());
+    }
+    let currency = body.currency.as_deref().unwrap_or("usd");
+    let fits = (1..=255).contains(&intent.len())
+        && body.amount.is_none_or(|amount| amount > 0)
+        && currency.len() == 3
+        && currency.bytes().all(|b| b.is_ascii_lowercase());
+    if fits {
+        Ok(())
+    } else {
+        Err(Code::InvalidRequest.into())
+    }
 }

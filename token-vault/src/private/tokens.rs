@@ -14,8 +14,9 @@ use crate::records::tokens::{Binding, Owner};
 use crate::{App, Error, records};
 
 /// A card in the clear: only from a server that is itself in scope (imports, tests, load).
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "TokenisePlain")]
 pub struct Plain {
     card: CardJson,
 }

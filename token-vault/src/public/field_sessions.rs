@@ -8,21 +8,39 @@ use vault_api::tokens::{FieldSession, FieldSessionRequest};
 use super::frame::publishable;
 use crate::crypto::session::Claims;
 use crate::http::Json;
-use crate::{App, Error};
+use crate::http::limits::{Metered, Rule};
+use crate::{App, Error, records};
 
-/// Makes a session. Only the frame's own origin may ask: another page's browser says whose it is.
+/// Makes a session. Only the frame's own origin may ask: another page's browser says whose it is. A session that
+/// the merchant's server bound is answered with the sealing keys.
 pub async fn create(
     State(app): State<App>,
+    limits: Metered,
     headers: HeaderMap,
     Json(body): Json<FieldSessionRequest>,
 ) -> Result<Json<FieldSession>, Error> {
     same_origin(&headers)?;
+    limits.take_by_address(&app, Rule::SessionsPerAddress)?;
     let info = publishable(&app, &body.key).await?;
+    limits.take(&app, Rule::SessionsPerKey, &info.id)?;
     let now = app.clock.now();
-    let claims = Claims::new(&body.key, &info.merchant, info.mode, now);
-    let session = claims
-        .sign(&app.root)
-        .map_err(|_| Error::Internal("a session could not be signed"))?;
+    let (session, claims) = match body.session {
+        Some(session) => {
+            let claims = Claims::verify(&session, &app.root, now)
+                .ok()
+                .filter(|claims| claims.key == body.key && claims.merchant == info.merchant)
+                .ok_or(Code::SessionInvalid)?;
+            (session, claims)
+        }
+        None => {
+            let claims = Claims::new(&body.key, &info.merchant, info.mode, now);
+            let session = claims
+                .sign(&app.root)
+                .map_err(|_| Error::Internal("a session could not be signed"))?;
+            (session, claims)
+        }
+    };
+    must_be_bound(&app, &info.id, &claims).await?;
     app.metrics.count("vault_field_sessions_total", &[]);
     Ok(Json(FieldSession {
         session,
@@ -31,6 +49,25 @@ pub async fn create(
         mode: info.mode.as_str().to_owned(),
         sealing: app.sealing.current(now),
     }))
+}
+
+/// Refuses an unbound session for a key that takes only bound ones.
+///
+/// # Errors
+/// `session_must_be_bound`.
+pub async fn must_be_bound(app: &App, key_id: &str, claims: &Claims) -> Result<(), Error> {
+    if claims.is_bound() {
+        return Ok(());
+    }
+    let id = key_id.to_owned();
+    let rules = app
+        .store
+        .read(move |tx| records::key_rules::of(tx, &id))
+        .await?;
+    if rules.bound_sessions {
+        return Err(Code::SessionMustBeBound.into());
+    }
+    Ok(())
 }
 
 /// Refuses what a browser says comes from another site. In a browser this keeps pages out; outside one it proves

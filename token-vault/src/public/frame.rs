@@ -16,7 +16,7 @@ use crate::http::Json;
 use crate::{App, Error, records};
 
 /// What the loader sends.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 pub struct Asked {
     key: String,
     #[serde(default)]

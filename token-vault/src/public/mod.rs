@@ -4,25 +4,93 @@
 mod field_sessions;
 mod files;
 mod frame;
+mod integrity;
 pub mod origins;
 pub mod tokenise;
 
 pub use files::FrameFiles;
 
 use axum::Router;
-use axum::routing::{get, post};
+use vault_api::Code;
+use vault_api::tokens::{FieldSession, FieldSessionRequest, TokenCreated, TokeniseSealed};
 
-use crate::{App, http};
+use crate::App;
+use crate::http::doors::Listener;
+use crate::http::routes::{self, Route};
 
-/// The routes.
+/// The codes that a card itself can bring.
+pub const CARD_CODES: [Code; 7] = [
+    Code::InvalidNumber,
+    Code::InvalidExpiry,
+    Code::ExpiredCard,
+    Code::InvalidCvc,
+    Code::InvalidName,
+    Code::LiveCardInTestMode,
+    Code::TestCardInLiveMode,
+];
+
+/// The router.
 pub fn router(app: App) -> Router {
-    let routes = Router::new()
-        .route("/v1/frame", get(frame::document))
-        .route("/v1/frame/check", get(frame::check))
-        .route("/v1/assets/{file}", get(files::asset))
-        .route("/v1/field-sessions", post(field_sessions::create))
-        .route("/v1/tokens", post(tokenise::tokenise))
-        .route("/v1/{file}", get(files::loader))
-        .with_state(app);
-    http::wrap(routes)
+    routes::router(Listener::Public, app, table())
 }
+
+/// The table of routes.
+#[must_use]
+pub fn table() -> Vec<Route> {
+    vec![
+        Route::get("/v1/frame", frame::document)
+            .does("The frame document, for a page whose origin is registered for the key.")
+            .query::<frame::Asked>()
+            .serves("text/html")
+            .codes(&[
+                Code::Unauthenticated,
+                Code::OriginNotAllowed,
+                Code::NotFound,
+            ]),
+        Route::get("/v1/frame/check", frame::check)
+            .does("Why a frame was refused, judged by the Origin header.")
+            .query::<frame::Asked>()
+            .serves("application/json")
+            .codes(&[Code::Unauthenticated, Code::OriginNotAllowed]),
+        Route::get("/v1/assets/{file}", files::asset)
+            .does("A file of the frame; its name holds its hash.")
+            .serves("application/octet-stream")
+            .codes(&[Code::NotFound]),
+        Route::post("/v1/field-sessions", field_sessions::create)
+            .does("A field session and the keys to seal to; for the frame itself.")
+            .body::<FieldSessionRequest>()
+            .answers::<FieldSession>()
+            .codes(&[
+                Code::Unauthenticated,
+                Code::SessionInvalid,
+                Code::Forbidden,
+                Code::SessionMustBeBound,
+                Code::RateLimited,
+            ]),
+        Route::post("/v1/tokens", tokenise::tokenise)
+            .does("A sealed card becomes a single-use token.")
+            .session()
+            .body::<TokeniseSealed>()
+            .answers::<TokenCreated>()
+            .codes(&TOKENISE_CODES),
+        Route::get("/v1/{file}", files::loader)
+            .does("The loader: cardseal.js for development, cardseal-<version>.js with integrity.")
+            .serves("text/javascript")
+            .codes(&[Code::NotFound]),
+    ]
+}
+
+const TOKENISE_CODES: [Code; 12] = [
+    Code::InvalidNumber,
+    Code::InvalidExpiry,
+    Code::ExpiredCard,
+    Code::InvalidCvc,
+    Code::InvalidName,
+    Code::LiveCardInTestMode,
+    Code::TestCardInLiveMode,
+    Code::Forbidden,
+    Code::SealedCardReplayed,
+    Code::SealedCardInvalid,
+    Code::SealingKeyUnknown,
+    Code::RateLimited,
+];

@@ -15,6 +15,7 @@ use crate::card_json::{self, CardJson};
 use crate::crypto::envelope::Place;
 use crate::crypto::sealing;
 use crate::crypto::session::{self, Claims};
+use crate::http::limits::{Metered, Rule};
 use crate::http::{Json, auth};
 use crate::records::tokens::{Binding, Owner};
 use crate::{App, Error, records};
@@ -29,6 +30,7 @@ pub struct Sight {
 pub async fn tokenise(
     State(app): State<App>,
     axum::Extension(request_id): axum::Extension<RequestId>,
+    limits: Metered,
     headers: HeaderMap,
     Json(body): Json<TokeniseSealed>,
 ) -> Result<Json<TokenCreated>, Error> {
@@ -37,6 +39,9 @@ pub async fn tokenise(
     let session = auth::bearer(&headers).ok_or(Code::SessionInvalid)?;
     let claims =
         Claims::verify(session, &app.root, now).map_err(|session::Invalid| Code::SessionInvalid)?;
+    limits.take(&app, Rule::TokensPerSession, &claims.jti)?;
+    limits.take_by_address(&app, Rule::TokensPerAddress)?;
+    limits.take(&app, Rule::TokensPerKey, &claims.key)?;
     let binding = sealing::Binding {
         mode: claims.mode.as_str(),
         publishable_key: &claims.key,
@@ -51,6 +56,8 @@ pub async fn tokenise(
         })?;
     let card = CardJson::parse(&plain)?.check(claims.mode, card::Month::of_unix(now))?;
     drop(plain);
+    let of_bin = format!("{}/{}", claims.key, card.number.bin());
+    limits.take(&app, Rule::TokensPerBin, &of_bin)?;
     let hash = Sha256::new()
         .chain_update(&claims.jti)
         .chain_update([0])

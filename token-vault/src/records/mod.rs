@@ -5,6 +5,7 @@ pub mod attempts;
 pub mod cards;
 pub mod cvvs;
 pub mod grants;
+pub mod key_rules;
 pub mod keys;
 pub mod roots;
 pub mod row_mac;
@@ -22,6 +23,7 @@ use row_mac::StateRow;
 pub const MIGRATIONS: &[Migration] = &[
     ("0001_vault", include_str!("../schema/0001_vault.sql")),
     ("0002_keys", include_str!("../schema/0002_keys.sql")),
+    ("0005_limits", include_str!("../schema/0005_limits.sql")),
 ];
 
 fn summary(row: &StateRow) -> Result<CardSummary, Error> {

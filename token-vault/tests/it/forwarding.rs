@@ -67,7 +67,7 @@ async fn with_acquirer() -> Vec<(Arc<Vault>, Acquirer)> {
     all
 }
 
-fn destinations(address: std::net::SocketAddr) -> String {
+pub fn destinations(address: std::net::SocketAddr) -> String {
     let operation = r#"
         [[destination.operation]]
         name = "authorise"

@@ -4,10 +4,14 @@
 
 mod access;
 mod bad_input;
+mod described;
 mod exchange;
 mod forwarding;
 mod frame;
 mod key_commands;
+mod limits;
+mod matrix;
+mod process;
 mod roots;
 mod rotation;
 mod tampering;

@@ -136,8 +136,13 @@ async fn a_vault_moves_to(spec: &str) {
         assert_eq!(answer.status, 200, "{}", answer.text);
 
         std::fs::write(vault.folder.join("roots"), format!("{spec}\n")).unwrap();
-        let app =
-            crate::vault::app(&vault.database.location, &vault.folder, Default::default()).await;
+        let app = crate::vault::app(
+            &vault.database.location,
+            &vault.folder,
+            Default::default(),
+            Default::default(),
+        )
+        .await;
         let (listener, url) = crate::vault::bind().await;
         let stop = service::listen::Stop::on_signal().unwrap();
         tokio::spawn(service::listen::serve(

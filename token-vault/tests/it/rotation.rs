@@ -119,6 +119,7 @@ async fn replica(vault: &Vault) -> (App, harness::Http) {
         &vault.database.location,
         &vault.folder,
         Destinations::default(),
+        Default::default(),
     )
     .await;
     let (listener, url) = bind().await;

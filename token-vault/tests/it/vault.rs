@@ -19,9 +19,10 @@ use store::{Location, Store};
 use token_vault::app::Parts;
 use token_vault::crypto::root::{Root, Roots};
 use token_vault::forward::Destinations;
+use token_vault::http::doors::Doors;
 use token_vault::public::FrameFiles;
 use token_vault::records::{self, keys::Limits};
-use token_vault::{App, Error, private, public};
+use token_vault::{App, Error, operator, private, public};
 use vault_api::keys::{ApiKey, Kind, Mode};
 use vault_api::tokens::{SEALING_INFO, sealing_aad};
 
@@ -31,6 +32,7 @@ pub struct Vault {
     pub app: App,
     pub public: Http,
     pub private: Http,
+    pub admin: Http,
     pub merchants: Vec<Merchant>,
     pub service_key: ApiKey,
     pub folder: PathBuf,
@@ -58,6 +60,11 @@ where
 impl Vault {
     /// A vault whose destinations are the text of a file.
     pub async fn start(database: Fresh, destinations: Option<&str>) -> Self {
+        Self::start_with(database, destinations, Doors::default()).await
+    }
+
+    /// The same with limits of the test's own.
+    pub async fn start_with(database: Fresh, destinations: Option<&str>, doors: Doors) -> Self {
         let folder = std::env::temp_dir().join(vault_api::ids::new_id("cardseal-vault"));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("clock"), "0").unwrap();
@@ -69,13 +76,19 @@ impl Vault {
             }
             None => Destinations::default(),
         };
-        let app = app(&database.location, &folder, destinations).await;
+        let app = app(&database.location, &folder, destinations, doors).await;
         let stop = Stop::on_signal().unwrap();
         let (public, public_url) = bind().await;
         let (private, private_url) = bind().await;
         tokio::spawn(listen::serve(
             public,
             public::router(app.clone()),
+            stop.clone(),
+        ));
+        let (admin, admin_url) = bind().await;
+        tokio::spawn(listen::serve(
+            admin,
+            operator::router(app.clone()),
             stop.clone(),
         ));
         tokio::spawn(listen::serve(private, private::router(app.clone()), stop));
@@ -89,6 +102,7 @@ impl Vault {
             app,
             public,
             private,
+            admin: Http::new(&admin_url),
             merchants,
             service_key,
             folder,
@@ -187,7 +201,12 @@ pub fn payment(source: &str, amount: i64) -> Value {
     json!({"source": source, "for": "payment", "intent": "pi_1", "amount": amount, "currency": "usd"})
 }
 
-pub async fn app(location: &Location, folder: &std::path::Path, destinations: Destinations) -> App {
+pub async fn app(
+    location: &Location,
+    folder: &std::path::Path,
+    destinations: Destinations,
+    doors: Doors,
+) -> App {
     let roots = Roots::new(vec![], Some(folder.join("roots")));
     if !folder.join("roots").exists() {
         let first = format!("file:{}\n", folder.join("root.key").display());
@@ -208,6 +227,7 @@ pub async fn app(location: &Location, folder: &std::path::Path, destinations: De
         frame: FrameFiles::default(),
         clock,
         metrics: Metrics::default(),
+        doors,
         process: vault_api::ids::new_id("proc"),
     })
 }

@@ -1,0 +1,510 @@
+//! Rate limits of the public listener: token buckets per session, address, key and BIN, in a table of fixed size.
+//!
+//! A bucket is one number, the time at which it will be full again (GCRA), so an untouched bucket needs no place in the
+//! table and a flood of addresses cannot grow it: when a set of places is full, the fullest bucket gives way.
+//! Answers carry `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) and, refused, `Retry-After`.
+
+use std::collections::hash_map::RandomState;
+use std::convert::Infallible;
+use std::hash::BuildHasher as _;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use clap::Args;
+use vault_api::Code;
+
+use crate::{App, Error};
+
+/// Who is behind a proxy of the operator's.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Sets of places, and places in a set: 65,536 buckets of 16 bytes.
+const SETS: usize = 8192;
+const WAYS: usize = 8;
+
+/// So many requests in so many seconds; a burst may take them all at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    most: u32,
+    seconds: u32,
+}
+
+/// A quota, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(Option<Quota>);
+
+impl FromStr for Limit {
+    type Err = String;
+
+    /// `600/60s` or `off`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let parts = text
+            .split_once('/')
+            .and_then(|(most, seconds)| Some((most, seconds.strip_suffix('s')?)));
+        let quota = parts.and_then(|(most, seconds)| {
+            Some(Quota {
+                most: most.parse().ok().filter(|n| *n > 0)?,
+                seconds: seconds.parse().ok().filter(|n| (1..=86_400).contains(n))?,
+            })
+        });
+        quota
+            .map(|quota| Self(Some(quota)))
+            .ok_or_else(|| "write requests per seconds as 600/60s, or off".to_owned())
+    }
+}
+
+/// What is counted, and by what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Field sessions per client address.
+    SessionsPerAddress,
+    /// Field sessions per publishable key.
+    SessionsPerKey,
+    /// Tokenisations per field session.
+    TokensPerSession,
+    /// Tokenisations per client address.
+    TokensPerAddress,
+    /// Tokenisations per publishable key.
+    TokensPerKey,
+    /// Tokenisations per publishable key and BIN: card testing runs through the numbers of one BIN.
+    TokensPerBin,
+}
+
+impl Rule {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SessionsPerAddress => "sessions_per_address",
+            Self::SessionsPerKey => "sessions_per_key",
+            Self::TokensPerSession => "tokens_per_session",
+            Self::TokensPerAddress => "tokens_per_address",
+            Self::TokensPerKey => "tokens_per_key",
+            Self::TokensPerBin => "tokens_per_bin",
+        }
+    }
+
+    // How much a merchant sells is nobody's business: what is left of a key's quota is not told to browsers.
+    fn is_told(self) -> bool {
+        matches!(
+            self,
+            Self::SessionsPerAddress | Self::TokensPerSession | Self::TokensPerAddress
+        )
+    }
+}
+
+/// The limits as the operator set them: requests per seconds, or `off`.
+#[derive(Debug, Clone, Args)]
+pub struct LimitOptions {
+    /// Field sessions per client address.
+    #[arg(
+        long,
+        env = "TOKEN_VAULT_LIMIT_SESSIONS_PER_ADDRESS",
+        default_value = "600/60s"
+    )]
+    limit_sessions_per_address: Limit,
+    /// Field sessions per publishable key.
+    #[arg(
+        long,
+        env = "TOKEN_VAULT_LIMIT_SESSIONS_PER_KEY",
+        default_value = "12000/60s"
+    )]
+    limit_sessions_per_key: Limit,
+    /// Tokenisations per field session.
+    #[arg(
+        long,
+        env = "TOKEN_VAULT_LIMIT_TOKENS_PER_SESSION",
+        default_value = "60/60s"
+    )]
+    limit_tokens_per_session: Limit,
+    /// Tokenisations per client address.
+    #[arg(
+        long,
+        env = "TOKEN_VAULT_LIMIT_TOKENS_PER_ADDRESS",
+        default_value = "600/60s"
+    )]
+    limit_tokens_per_address: Limit,
+    /// Tokenisations per publishable key.
+    #[arg(
+        long,
+        env = "TOKEN_VAULT_LIMIT_TOKENS_PER_KEY",
+        default_value = "12000/60s"
+    )]
+    limit_tokens_per_key: Limit,
+    /// Tokenisations per publishable key and BIN.
+    #[arg(
+        long,
+        env = "TOKEN_VAULT_LIMIT_TOKENS_PER_BIN",
+        default_value = "3000/60s"
+    )]
+    limit_tokens_per_bin: Limit,
+    /// A proxy of yours whose `X-Forwarded-For` says who the client is (repeat for several).
+    #[arg(
+        long = "trusted-proxy",
+        env = "TOKEN_VAULT_TRUSTED_PROXY",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<IpAddr>,
+}
+
+impl Default for LimitOptions {
+    /// What the command line says when nothing is set.
+    fn default() -> Self {
+        let per_minute = |most| Limit(Some(Quota { most, seconds: 60 }));
+        Self {
+            limit_sessions_per_address: per_minute(600),
+            limit_sessions_per_key: per_minute(12_000),
+            limit_tokens_per_session: per_minute(60),
+            limit_tokens_per_address: per_minute(600),
+            limit_tokens_per_key: per_minute(12_000),
+            limit_tokens_per_bin: per_minute(3_000),
+            trusted_proxies: vec![],
+        }
+    }
+}
+
+/// The limits of a running vault.
+pub struct Limits {
+    options: LimitOptions,
+    table: Table,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new(LimitOptions::default())
+    }
+}
+
+impl Limits {
+    /// Limits as the operator set them, all buckets full.
+    #[must_use]
+    pub fn new(options: LimitOptions) -> Self {
+        Self {
+            options,
+            table: Table::new(),
+        }
+    }
+
+    fn quota(&self, rule: Rule) -> Option<Quota> {
+        let options = &self.options;
+        let limit = match rule {
+            Rule::SessionsPerAddress => options.limit_sessions_per_address,
+            Rule::SessionsPerKey => options.limit_sessions_per_key,
+            Rule::TokensPerSession => options.limit_tokens_per_session,
+            Rule::TokensPerAddress => options.limit_tokens_per_address,
+            Rule::TokensPerKey => options.limit_tokens_per_key,
+            Rule::TokensPerBin => options.limit_tokens_per_bin,
+        };
+        limit.0
+    }
+
+    fn take(&self, rule: Rule, key: &str, now_ms: i64) -> Option<Standing> {
+        let quota = self.quota(rule)?;
+        let taken = self.table.take(&(rule.name(), key), quota, now_ms);
+        Some(Standing { rule, quota, taken })
+    }
+
+    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let trusted = |address: &IpAddr| self.options.trusted_proxies.contains(address);
+        if !trusted(&peer) {
+            return peer;
+        }
+        let hops = headers.get_all(FORWARDED_FOR).iter();
+        let hops: Vec<IpAddr> = hops
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map_while(|hop| hop.trim().parse().ok())
+            .collect();
+        // The right-most address that is not ours is the last one that somebody we trust has seen.
+        hops.into_iter()
+            .rev()
+            .find(|hop| !trusted(hop))
+            .unwrap_or(peer)
+    }
+}
+
+/// One bucket after a request took, or could not take, from it.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    rule: Rule,
+    quota: Quota,
+    taken: Taken,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Taken {
+    allowed: bool,
+    left: i64,
+    /// Milliseconds until the bucket is full (allowed), or has one again (refused).
+    wait_ms: i64,
+}
+
+struct Table {
+    hasher: RandomState,
+    sets: Vec<Mutex<[Place; WAYS]>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    hash: u64,
+    /// When the bucket is full again, microseconds.
+    full_at: i64,
+}
+
+impl Table {
+    fn new() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            sets: (0..SETS).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    fn take(&self, key: &(&str, &str), quota: Quota, now_ms: i64) -> Taken {
+        let hash = self.hasher.hash_one(key);
+        let set = &self.sets[(hash >> 32) as usize % SETS];
+        let mut places = set.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = match places.iter().position(|place| place.hash == hash) {
+            Some(at) => &mut places[at],
+            None => {
+                let fullest = (0..WAYS).min_by_key(|at| places[*at].full_at).unwrap_or(0);
+                places[fullest] = Place { hash, full_at: 0 };
+                &mut places[fullest]
+            }
+        };
+        take_one(&mut place.full_at, quota, now_ms.saturating_mul(1000))
+    }
+}
+
+fn take_one(full_at: &mut i64, quota: Quota, now: i64) -> Taken {
+    let window = i64::from(quota.seconds) * 1_000_000;
+    let each = (window / i64::from(quota.most)).max(1);
+    // A clock that was set back must not shut anybody out.
+    let from = if *full_at > now + window {
+        now
+    } else {
+        (*full_at).max(now)
+    };
+    let full = from + each;
+    let over = full - now - window;
+    if over > 0 {
+        return Taken {
+            allowed: false,
+            left: 0,
+            wait_ms: (over + 999) / 1000,
+        };
+    }
+    *full_at = full;
+    Taken {
+        allowed: true,
+        left: (window - (full - now)) / each,
+        wait_ms: (full - now + 999) / 1000,
+    }
+}
+
+/// What a request took from which buckets; shared by its handler and the layer that writes the headers.
+#[derive(Clone, Default)]
+struct Ledger(Arc<Mutex<Vec<Standing>>>);
+
+/// The limits as one request meets them.
+pub struct Metered {
+    address: String,
+    ledger: Ledger,
+}
+
+impl FromRequestParts<App> for Metered {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.0.ip());
+        let client = app.doors.limits.client(peer, &parts.headers);
+        let ledger = parts.extensions.get::<Ledger>().cloned();
+        Ok(Self {
+            address: network(client),
+            ledger: ledger.unwrap_or_default(),
+        })
+    }
+}
+
+impl Metered {
+    /// Takes one from the client address's bucket.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn take_by_address(&self, app: &App, rule: Rule) -> Result<(), Error> {
+        self.take(app, rule, &self.address)
+    }
+
+    /// Takes one from a bucket.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn take(&self, app: &App, rule: Rule, key: &str) -> Result<(), Error> {
+        let Some(standing) = app.doors.limits.take(rule, key, app.clock.now_ms()) else {
+            return Ok(());
+        };
+        let mut ledger = self.ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.push(standing);
+        if standing.taken.allowed {
+            return Ok(());
+        }
+        app.metrics
+            .count("vault_rate_limited_total", &[("policy", rule.name())]);
+        Err(Code::RateLimited.into())
+    }
+}
+
+// A household or a data centre's customer has a whole /64: one bucket for it.
+fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let s = address.segments();
+            Ipv6Addr::new(s[0], s[1], s[2], s[3], 0, 0, 0, 0).to_string()
+        }
+    }
+}
+
+/// Writes `RateLimit`, `RateLimit-Policy` and, refused, `Retry-After`.
+pub async fn report(mut request: Request, next: Next) -> Response {
+    let ledger = Ledger::default();
+    request.extensions_mut().insert(ledger.clone());
+    let mut response = next.run(request).await;
+    let standings = ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let told: Vec<&Standing> = standings
+        .iter()
+        .filter(|standing| standing.rule.is_told() || !standing.taken.allowed)
+        .collect();
+    let seconds = |ms: i64| (ms + 999) / 1000;
+    let list = |of: &dyn Fn(&Standing) -> String| {
+        let items: Vec<String> = told.iter().map(|standing| of(standing)).collect();
+        HeaderValue::from_str(&items.join(", ")).ok()
+    };
+    let policies = list(&|s| {
+        format!(
+            "\"{}\";q={};w={}",
+            s.rule.name(),
+            s.quota.most,
+            s.quota.seconds
+        )
+    });
+    let limits = list(&|s| {
+        format!(
+            "\"{}\";r={};t={}",
+            s.rule.name(),
+            s.taken.left,
+            seconds(s.taken.wait_ms)
+        )
+    });
+    let refused = standings.iter().find(|standing| !standing.taken.allowed);
+    let retry =
+        refused.and_then(|s| HeaderValue::from_str(&seconds(s.taken.wait_ms).to_string()).ok());
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (
+            HeaderName::from_static("ratelimit-policy"),
+            policies.filter(|_| !told.is_empty()),
+        ),
+        (
+            HeaderName::from_static("ratelimit"),
+            limits.filter(|_| !told.is_empty()),
+        ),
+        (header::RETRY_AFTER, retry),
+    ] {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+    drop(told);
+    drop(standings);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEN: Quota = Quota {
+        most: 10,
+        seconds: 60,
+    };
+
+    #[test]
+    fn a_bucket_empties_and_fills() {
+        let table = Table::new();
+        let key = ("rule", "a");
+        for left in (0..10).rev() {
+            assert_eq!(table.take(&key, TEN, 1_000_000).left, left);
+        }
+        let refused = table.take(&key, TEN, 1_000_000);
+        assert_eq!((refused.allowed, refused.wait_ms), (false, 6_000));
+        assert!(table.take(&("rule", "b"), TEN, 1_000_000).allowed);
+        assert!(!table.take(&key, TEN, 1_005_999).allowed);
+        assert!(table.take(&key, TEN, 1_006_000).allowed);
+        assert!(!table.take(&key, TEN, 1_006_000).allowed);
+        // A minute later it is full, and no fuller.
+        assert_eq!(table.take(&key, TEN, 2_000_000).left, 9);
+        // The clock is set back an hour.
+        assert!(table.take(&key, TEN, 0).allowed);
+    }
+
+    #[test]
+    fn a_flood_of_addresses_neither_grows_the_table_nor_frees_an_offender() {
+        let table = Table::new();
+        let size = || table.sets.len() * WAYS;
+        let before = size();
+        let offender = ("rule", "offender");
+        while table.take(&offender, TEN, 1_000_000).allowed {}
+        for n in 0..500_000 {
+            table.take(&("rule", &n.to_string()), TEN, 1_000_000);
+        }
+        assert_eq!(size(), before);
+        assert!(!table.take(&offender, TEN, 1_000_000).allowed);
+    }
+
+    #[test]
+    fn limits_are_read_as_people_write_them() {
+        assert_eq!(
+            "600/60s".parse(),
+            Ok(Limit(Some(Quota {
+                most: 600,
+                seconds: 60
+            })))
+        );
+        assert_eq!("off".parse(), Ok(Limit(None)));
+        for bad in ["", "600", "600/m", "0/60s", "1/0s", "-1/60s"] {
+            assert!(bad.parse::<Limit>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_who_the_client_is() {
+        let proxy: IpAddr = [10, 0, 0, 1].into();
+        let options = LimitOptions {
+            trusted_proxies: vec![proxy],
+            ..LimitOptions::default()
+        };
+        let limits = Limits::new(options);
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            FORWARDED_FOR,
+            HeaderValue::from_static("6.6.6.6, 1.2.3.4, 10.0.0.1"),
+        );
+        let client: IpAddr = [1, 2, 3, 4].into();
+        assert_eq!(limits.client(proxy, &headers), client);
+        let stranger: IpAddr = [9, 9, 9, 9].into();
+        assert_eq!(limits.client(stranger, &headers), stranger);
+        assert_eq!(
+            network("2001:db8:1:2:3::4".parse().expect("v6")),
+            "2001:db8:1:2::"
+        );
+        assert_eq!(network("::ffff:1.2.3.4".parse().expect("v6")), "1.2.3.4");
+    }
+}
