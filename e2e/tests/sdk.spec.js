@@ -38,6 +38,26 @@ test('the types take what is right and refuse what is wrong', () => {
   expect(said).toBe('');
 });
 
+test('every code that loader and frame can answer is in the types and in the table of docs/loader.md', () => {
+  const read = (path) => readFileSync(join(e2e, '..', path), 'utf8');
+  const between = (text, start, end) => text.slice(text.indexOf(start), text.indexOf(end, text.indexOf(start)));
+  const all = (text, pattern) => [...text.matchAll(pattern)].map((match) => match[1]);
+  const loader = read('checkout-wasm/sdk/cardseal.js');
+  const answered = [
+    ...all(between(loader, 'const MESSAGES', '};'), /^ +(\w+):/gm),
+    ...all(loader, /failure\("\w+", "(\w+)"/g),
+    ...all(loader, /close\("(\w+)"/g),
+    ...all(between(read('checkout-wasm/src/form.rs'), 'pub fn code', '\n    }\n'), /=> "(\w+)"/g),
+    ...all(read('checkout-wasm/src/browser/frame.rs') + read('checkout-wasm/src/browser/vault.rs'), /code: "(\w+)"/g),
+  ];
+  expect(answered.length).toBeGreaterThan(20);
+  const types = read('checkout-wasm/sdk/index.d.ts');
+  const typed = ['ValidationCode', 'LoadErrorReason', 'LoaderCode'].flatMap((name) => all(between(types, `type ${name} =`, ';'), /"(\w+)"/g));
+  expect([...new Set(answered)].sort()).toEqual([...typed].sort());
+  const table = between(read('docs/loader.md'), '| `code` |', '\n\n');
+  expect(typed.filter((code) => !table.includes(`\`${code}\``))).toEqual([]);
+});
+
 test('on a server the import does nothing and the answer is null', () => {
   const program = "import { loadCardseal } from '@cardseal/js'; process.stdout.write(String(await loadCardseal('pk_test_1', { vault: 'https://vault.example' })));";
   const said = execFileSync(process.execPath, ['--input-type=module', '--eval', program], { cwd: workDir, encoding: 'utf8' });
