@@ -125,9 +125,15 @@ for (const [zoom, width] of [[200, 640], [400, 320]]) {
     await page.setViewportSize({ width, height: Math.round(width * 0.8) });
     const shop = new Shop(page);
     await shop.checkout();
+    // A page must not jump: also not while the frame is laid out anew, as for a picture of the whole page.
+    await shop.card.iframe.evaluate((frame) => {
+      window.heights = [];
+      new MutationObserver(() => heights.push(parseInt(frame.style.height, 10))).observe(frame, { attributes: true });
+    });
     await shop.pay.click();
     await expect.poll(() => shop.card.isInvalid('cvc')).toBe(true);
     await shot(page, info, `zoom-${zoom}-errors`);
+    expect(Math.max(...(await page.evaluate('heights')))).toBeLessThan(300);
     await shop.card.fill(GOOD);
     await expectNoSidewaysScroll(page);
     await expectWhole(shop.card);
@@ -256,6 +262,8 @@ async function expectWhole(card) {
   for (const field of ['number', 'expiry', 'cvc']) {
     expect(await card[field].evaluate((input) => input.scrollWidth - input.clientWidth), field).toBeLessThanOrEqual(0);
   }
+  const form = await card.frame.locator('form').boundingBox();
+  await expect.poll(async () => Math.abs((await card.iframe.boundingBox()).height - form.height)).toBeLessThan(2);
   const hidden = (root) => root.scrollHeight - root.clientHeight;
   await expect.poll(() => card.frame.locator(':root').evaluate(hidden)).toBeLessThanOrEqual(0);
 }

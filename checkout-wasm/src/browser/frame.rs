@@ -17,6 +17,9 @@ use crate::form::{Fault, Field, Form};
 use crate::mode::Mode;
 use crate::{refusal, words};
 
+/// A form narrower than this, in CSS pixels, is not on show.
+const MIN_BREADTH: f64 = 64.0;
+
 /// What the page may say at most, in bytes.
 const MAX_MESSAGE: usize = 500;
 
@@ -270,8 +273,11 @@ impl Frame {
         };
         let watched = form.clone();
         let resized = Closure::<dyn Fn()>::new(move || {
-            let height = watched.get_bounding_client_rect().height();
-            self.channel.tell(&ToPage::Height(height.ceil()));
+            // Hidden, or between two layouts, a frame has no breadth: a word per line would make the page jump.
+            let form = watched.get_bounding_client_rect();
+            if form.width() >= MIN_BREADTH {
+                self.channel.tell(&ToPage::Height(form.height().ceil()));
+            }
         });
         if let Ok(observer) = ResizeObserver::new(resized.as_ref().unchecked_ref()) {
             observer.observe(&form);
