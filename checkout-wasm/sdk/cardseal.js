@@ -1,12 +1,13 @@
 /**
- * cardseal.js: the loader on the merchant's page. It mounts the vault's card frame and hands out tokens.
+ * cardseal.js: the loader on the merchant's page. It mounts the vault's card frame and hands out tokens, by script
+ * (`Cardseal(key)`) or without (`<cardseal-card publishable-key>` in a form).
  *
  * No card value ever comes here: the frame seals the card and posts it to the vault itself. What crosses is the
  * protocol below, over one MessageChannel per mount, its origins pinned both ways.
  *
  *   frame → page, once, by postMessage to the origin the vault checked:  {cardseal: 1, type: "hello" | "loaderror"}
  *   page → frame, once, by postMessage to the vault:  {cardseal: 1, type: "connect", protocol, nonce, options} + port
- *   page → frame, port:  {to: "frame", type: "focus" | "blur" | "clear" | "update" | "tokenise", ..}
+ *   page → frame, port:  {to: "frame", type: "focus" | "blur" | "clear" | "update" | "validate" | "error" | "tokenise", ..}
  *   frame → page, port:  {to: "page", type: "connected" | "ready" | "change" | "focus" | "blur" | "escape" | "enter" |
  *                         "height" | "token" | "loaderror", ..}
  *
@@ -28,6 +29,10 @@
   /** The form's height until it reports its own, so that the page does not jump: one row, or two below this width. */
   const ONE_ROW = { from: 600, height: 76 };
   const TWO_ROWS_HEIGHT = 156;
+  /** The form's themes as `color-scheme`: where frame and document differ in it, browsers paint the frame opaque. */
+  const SCHEMES = { light: "light", dark: "dark", auto: "light dark" };
+  /** Input types whose Enter submits a form without a button only while there is no second one (HTML, 4.10.21.2). */
+  const BLOCKS_ENTER = /^(text|search|url|tel|email|password|date|month|week|time|datetime-local|number)$/;
 
   const MESSAGES = {
     origin_not_allowed: "This page's origin is not registered for the publishable key.",
@@ -45,6 +50,10 @@
   /** Throws for what only the developer of the page can mend. */
   const misuse = (message) => {
     throw new Error(`Cardseal: ${message}`);
+  };
+  const themeOf = (options) => {
+    const theme = options.appearance?.theme;
+    return Object.hasOwn(SCHEMES, theme) ? theme : "light";
   };
   const failure = (type, code, message) => ({ error: { type, code, message } });
   const randomNonce = () =>
@@ -111,7 +120,13 @@
 
     update(options) {
       this.#options = { ...this.#options, ...options };
-      this.#mount?.send({ type: "update", options: this.#options });
+      this.#mount?.update(this.#options);
+      return this;
+    }
+
+    /** Says `message` below the fields until the buyer types; null takes it back. */
+    setError(message) {
+      this.#mount?.send({ type: "error", message: message == null ? "" : String(message) });
       return this;
     }
 
@@ -135,6 +150,11 @@
       if (key !== this.#key) misuse("the element belongs to another publishable key.");
       if (this.#mount) return this.#mount.tokenise(data);
       return Promise.resolve(failure("invalid_request_error", "element_not_mounted", "Mount the card element first."));
+    }
+
+    /** For the custom element: says what is wrong in the fields, as at submit, and leaves the focus. */
+    _validate() {
+      this.#mount?.send({ type: "validate" });
     }
 
     #emit(event, payload) {
@@ -199,8 +219,31 @@
       else this.#waiting.push(message);
     }
 
-    /** A second call while one is under way gets the same answer: a double click pays once. */
+    update(options) {
+      this.#options = options;
+      this.#paint();
+      this.send({ type: "update", options });
+    }
+
+    /** The answer, or `aborted` as soon as the caller's signal says so. */
     tokenise(data) {
+      const { signal } = data ?? {};
+      const aborted = failure("invalid_request_error", "aborted", "The call was aborted.");
+      if (signal?.aborted) return Promise.resolve(aborted);
+      const answer = this.#tokenise(data);
+      if (!signal) return answer;
+      return new Promise((resolve) => {
+        const abort = () => resolve(aborted);
+        signal.addEventListener("abort", abort);
+        answer.then((result) => {
+          signal.removeEventListener("abort", abort);
+          resolve(result);
+        });
+      });
+    }
+
+    /** A second call while one is under way gets the same answer: a double click pays once. */
+    #tokenise(data) {
       if (this.#failed) return Promise.resolve(failure("api_connection_error", this.#failed, MESSAGES[this.#failed]));
       this.#current ??= new Promise((resolve) => {
         const id = this.#nextId++;
@@ -213,20 +256,24 @@
 
     #createFrame() {
       const frame = document.createElement("iframe");
-      const query = new URLSearchParams({ key: this.#key, origin: location.origin });
+      const query = new URLSearchParams({ key: this.#key, origin: location.origin, theme: themeOf(this.#options) });
       frame.src = `${vault}/v1/frame?${query}`;
       frame.title = this.#options.title ?? "Secure card payment form";
       frame.referrerPolicy = "origin";
-      // Through the CSSOM, which no style-src refuses. A colour scheme unlike the frame's would paint it white.
+      // Through the CSSOM, which no style-src refuses.
       Object.assign(frame.style, {
         display: "block",
         border: "0",
         width: `calc(100% + ${2 * RING}px)`,
         margin: `-${RING}px`,
         height: "0",
-        colorScheme: "light",
+        colorScheme: SCHEMES[themeOf(this.#options)],
       });
       return frame;
+    }
+
+    #paint() {
+      this.#frame.style.colorScheme = SCHEMES[themeOf(this.#options)];
     }
 
     #hear(event) {
@@ -270,13 +317,15 @@
           this.#emit(message.type);
           break;
         case "enter":
+          this.#emit("submit");
           this.#submitForm();
           break;
         case "height":
           this.#resize(message.height);
           break;
         case "token":
-          this.#settle(message.id, message.error ? { error: message.error } : { token: message.token });
+          if (message.error?.code) this.#settle(message.id, { error: message.error });
+          else if (message.token?.id) this.#settle(message.id, { token: message.token });
           break;
         case "loaderror":
           this.#fail(message.reason);
@@ -285,6 +334,7 @@
     }
 
     #ready() {
+      if (this.#isReady) return;
       this.#isReady = true;
       this.#failed = null;
       this.#handshakeTimers.splice(0).forEach(clearTimeout);
@@ -293,16 +343,17 @@
     }
 
     #resize(height) {
-      if (height > 0 && height <= MAX_HEIGHT) this.#frame.style.height = `${height}px`;
+      if (typeof height == "number" && height > 0 && height <= MAX_HEIGHT) this.#frame.style.height = `${height}px`;
     }
 
     /** Enter does what it does in a field of the page's own form: it clicks the default button, if that is enabled. */
     #submitForm() {
-      const form = this.container.closest("form");
+      const form = this.container.closest("form") ?? this.container.getRootNode().host?.form;
       if (!form) return;
-      const submit = [...form.elements].find((element) => element.type === "submit" || element.type === "image");
+      const fields = [...form.elements];
+      const submit = fields.find((field) => field.type === "submit");
       if (submit) submit.click();
-      else form.requestSubmit();
+      else if (!fields.some((field) => BLOCKS_ENTER.test(field.type))) form.requestSubmit();
     }
 
     /** A refused frame fires `load` like any other, so the vault is asked; it judges by this page's Origin. */
@@ -395,4 +446,189 @@
       },
     };
   };
+
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(":host{display:block}:host([hidden]){display:none}");
+
+  /**
+   * `<cardseal-card publishable-key=".." required>` in a form: a field like any other, whose value is a token. It holds
+   * `submit` back, tokenises, and submits again with the token as `cardseal_token` or under its own `name`.
+   */
+  class CardsealCard extends HTMLElement {
+    static formAssociated = true;
+    static observedAttributes = ["required", "theme"];
+
+    #internals = this.attachInternals();
+    #box = document.createElement("div");
+    #cardseal;
+    #card = null;
+    #facts = { empty: true, complete: false };
+    #isLoaded = false;
+    #loadError = null;
+    #isBusy = false;
+    #isPassing = false;
+    #listening = new AbortController();
+
+    constructor() {
+      super();
+      const root = this.attachShadow({ mode: "open" });
+      root.adoptedStyleSheets = [sheet];
+      root.append(this.#box);
+      this.addEventListener("invalid", () => this.#showFaults());
+      // What a label's click sends.
+      this.addEventListener("click", () => this.focus());
+    }
+
+    get form() {
+      return this.#internals.form;
+    }
+    get validity() {
+      return this.#internals.validity;
+    }
+    get validationMessage() {
+      return this.#internals.validationMessage;
+    }
+    get willValidate() {
+      return this.#internals.willValidate;
+    }
+    checkValidity() {
+      return this.#internals.checkValidity();
+    }
+    reportValidity() {
+      return this.#internals.reportValidity();
+    }
+    focus() {
+      this.#card?.focus();
+    }
+    setError(message) {
+      this.#card?.setError(message);
+    }
+    get required() {
+      return this.hasAttribute("required");
+    }
+    set required(on) {
+      this.toggleAttribute("required", on);
+    }
+    get disabled() {
+      return this.hasAttribute("disabled");
+    }
+    set disabled(on) {
+      this.toggleAttribute("disabled", on);
+    }
+
+    connectedCallback() {
+      this.#facts = { empty: true, complete: false };
+      this.#isLoaded = false;
+      this.#loadError = null;
+      this.#cardseal = window.Cardseal(this.getAttribute("publishable-key"));
+      this.#card = this.#cardseal.elements().create("card", this.#options());
+      for (const name of ["ready", "change", "escape", "loaderror"]) {
+        this.#card.on(name, (detail) => this.#hear(name, detail));
+      }
+      this.#card.mount(this.#box);
+      this.#judge();
+    }
+
+    disconnectedCallback() {
+      this.#card?.destroy();
+      this.#card = null;
+      this.#setToken(null);
+    }
+
+    attributeChangedCallback() {
+      this.#card?.update(this.#options());
+      this.#judge();
+    }
+
+    formAssociatedCallback(form) {
+      this.#listening.abort();
+      this.#listening = new AbortController();
+      // Before the page's own handlers, which then see one submit: that with the token.
+      form?.addEventListener("submit", (event) => this.#hold(event), { capture: true, signal: this.#listening.signal });
+    }
+
+    formDisabledCallback() {
+      this.#card?.update(this.#options());
+    }
+
+    formResetCallback() {
+      this.#setToken(null);
+      this.#card?.clear().setError(null);
+    }
+
+    #options() {
+      return { disabled: this.matches(":disabled"), appearance: { theme: this.getAttribute("theme") } };
+    }
+
+    #hear(name, detail) {
+      if (name == "ready") this.#isLoaded = true;
+      if (name == "change") this.#facts = detail;
+      if (name == "loaderror") {
+        this.#loadError = detail.message;
+        this.#box.setAttribute("role", "alert");
+        this.#box.textContent = detail.message;
+      }
+      this.#judge();
+      this.dispatchEvent(new CustomEvent(name, { detail }));
+    }
+
+    #judge() {
+      const { empty, complete, error } = this.#facts;
+      const flags = { valueMissing: empty && this.required, badInput: !empty && !complete };
+      const isWrong = flags.valueMissing || flags.badInput;
+      const message = this.#loadError ?? error?.message ?? "Fill in the card details.";
+      const anchor = this.#box.firstElementChild;
+      if (isWrong && anchor) this.#internals.setValidity(flags, message, anchor);
+      else this.#internals.setValidity(isWrong ? flags : {}, message);
+    }
+
+    #showFaults() {
+      this.#card?._validate();
+      // Where the browser has chosen this field to focus, the fault's input is meant; it can reach the frame only.
+      setTimeout(() => this.shadowRoot.activeElement && this.focus());
+    }
+
+    #setToken(token) {
+      const data = new FormData();
+      if (token) data.set(this.getAttribute("name") || "cardseal_token", token.id);
+      // The second argument is what the browser keeps for a restored page: nothing, a token is good for one.
+      this.#internals.setFormValue(token ? data : null, "");
+    }
+
+    async #hold(event) {
+      if (this.#isPassing || !this.#card || this.matches(":disabled")) return;
+      this.#setToken(null);
+      if ((this.#isLoaded || this.#loadError) && this.#facts.empty && !this.required) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const { form } = this;
+      const { submitter } = event;
+      const method = submitter?.hasAttribute("formmethod") ? submitter.formMethod : form.method;
+      if (method == "get") {
+        this.setError("This form cannot take cards.");
+        misuse('a form with <cardseal-card> needs method="post": a token has no place in an address.');
+      }
+      if (this.#isBusy) return;
+      this.#isBusy = true;
+      const { token, error } = await this.#cardseal.createToken(this.#card);
+      this.#isBusy = false;
+      if (error) {
+        if (error.type != "validation_error") this.setError(error.message);
+        this.dispatchEvent(new CustomEvent("error", { detail: error }));
+      } else if (this.form === form) {
+        this.#setToken(token);
+        // The frame has wiped the CVV, but what is submitted is the token.
+        this.#internals.setValidity({});
+        this.#isPassing = true;
+        try {
+          form.requestSubmit(submitter?.form === form ? submitter : null);
+        } finally {
+          this.#isPassing = false;
+          this.#judge();
+        }
+      }
+    }
+  }
+
+  if (vault && !customElements.get("cardseal-card")) customElements.define("cardseal-card", CardsealCard);
 })();

@@ -6,6 +6,9 @@
  * Chromium; on `fetch` it is not.)
  */
 
+// The theme before anything else: a light form must not flash on a dark page. Styles know three values.
+document.documentElement.dataset.theme = new URLSearchParams(location.search).get("theme");
+
 Promise.resolve()
   .then(() => __wbg_init({ module_or_path: fetch(WASM_URL, { integrity: WASM_INTEGRITY }) }))
   .catch(() => {

@@ -1,7 +1,7 @@
 /** The frame's walls: its headers, who may embed it, and what a page is told when it may not. */
-import { createServer } from 'node:http';
 import { expect, test } from '@playwright/test';
 import { CardFields, GOOD } from '../pages/card-fields.js';
+import { serve } from '../pages/serve.js';
 import { Shop, demos } from '../pages/shop.js';
 
 test('the document is served under a strict policy', async ({ page }) => {
@@ -30,7 +30,7 @@ test('the document is served under a strict policy', async ({ page }) => {
 
 test('an origin that is not registered is refused, and the page is told', async ({ page }) => {
   const [demo] = demos();
-  await withPage(snippet(demo), async (port) => {
+  await serve({ '/': snippet(demo) }, async (port) => {
     await page.goto(`http://evil.localhost:${port}/`);
     await expect(page.locator('#said')).toContainText('origin_not_allowed', { timeout: 20_000 });
     await expect(new CardFields(page).number).toHaveCount(0);
@@ -39,7 +39,7 @@ test('an origin that is not registered is refused, and the page is told', async 
 
 test('the snippet works in an empty page on any localhost port', async ({ page }) => {
   const [demo] = demos();
-  await withPage(snippet(demo), async (port) => {
+  await serve({ '/': snippet(demo) }, async (port) => {
     await page.goto(`http://localhost:${port}/`);
     const card = new CardFields(page);
     await card.ready();
@@ -77,14 +77,4 @@ function snippet(demo) {
     said.textContent = token ? token.id : error.code;
   });
 </script>`;
-}
-
-async function withPage(html, use) {
-  const server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(html));
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  try {
-    await use(server.address().port);
-  } finally {
-    server.close();
-  }
 }

@@ -16,12 +16,15 @@ pub fn CardForm(
     frame: &'static Frame,
     /// The form's facts.
     form: RwSignal<Form>,
+    /// What the page has to say.
+    message: RwSignal<String>,
 ) -> impl IntoView {
     let said = move || {
-        form.with(|form| {
+        let fault = form.with(|form| {
             form.first_shown()
-                .map_or("", |fault| words::fault(fault, form.brand()))
-        })
+                .map(|fault| words::fault(fault, form.brand()))
+        });
+        fault.map_or_else(|| message.get(), ToOwned::to_owned)
     };
     view! {
         <form
@@ -36,6 +39,7 @@ pub fn CardForm(
             <FieldRow field=Field::Number form />
             <FieldRow field=Field::Expiry form />
             <FieldRow field=Field::Cvc form />
+            <p class="fault message">{move || message.get()}</p>
             <p class="said" role="status">
                 {said}
             </p>

@@ -18,7 +18,7 @@ pub const PROTOCOL: f64 = 1.0;
 
 /// What the page may ask.
 pub enum FromPage {
-    /// Focus the first field.
+    /// Focus the first field at fault, or the first.
     Focus,
     /// Give up the focus.
     Blur,
@@ -26,6 +26,10 @@ pub enum FromPage {
     Clear,
     /// Options have changed.
     Update(JsValue),
+    /// Say what is wrong, as at submit.
+    Validate,
+    /// Say these words below the fields.
+    Error(String),
     /// Seal the card and get a token; the answer carries the same id.
     Tokenise {
         /// Pairs question and answer.
@@ -186,6 +190,8 @@ impl FromPage {
             "blur" => Some(Self::Blur),
             "clear" => Some(Self::Clear),
             "update" => Some(Self::Update(get(data, "options")?)),
+            "validate" => Some(Self::Validate),
+            "error" => Some(Self::Error(text(data, "message")?)),
             "tokenise" => Some(Self::Tokenise {
                 id: number(data, "id")?,
                 name: text(data, "name"),

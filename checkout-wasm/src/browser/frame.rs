@@ -13,13 +13,24 @@ use super::vault::{Refusal, Vault};
 use super::{inputs, object};
 use crate::appearance::TOKENS;
 use crate::edit::{self, Deletion, Typed};
-use crate::form::{Field, Form};
+use crate::form::{Fault, Field, Form};
 use crate::mode::Mode;
 use crate::{refusal, words};
+
+/// A form narrower than this, in CSS pixels, is not on show.
+const MIN_BREADTH: f64 = 64.0;
+
+/// What the page may say at most, in bytes.
+const MAX_MESSAGE: usize = 500;
+
+/// The themes that `frame.css` knows beside the light one.
+const THEMES: [&str; 2] = ["dark", "auto"];
 
 /// One frame; it lives as long as its document.
 pub struct Frame {
     form: RwSignal<Form>,
+    /// What the page has to say below the fields.
+    message: RwSignal<String>,
     channel: Channel,
     vault: Vault,
     /// Digits in each input before the event at hand.
@@ -39,13 +50,14 @@ pub fn start() {
     mount_to_body(move || {
         let frame: &'static Frame = Box::leak(Box::new(Frame {
             form: RwSignal::new(Form::new(mode)),
+            message: RwSignal::new(String::new()),
             channel: Channel::default(),
             vault: Vault::new(key.clone()),
             digits: Default::default(),
             told: Cell::new(Change::of(&Form::new(mode))),
         }));
         frame.open(&window, &origin);
-        view! { <CardForm frame form=frame.form /> }
+        view! { <CardForm frame form=frame.form message=frame.message /> }
     });
 }
 
@@ -88,10 +100,17 @@ impl Frame {
 
     fn obey(&'static self, message: FromPage) {
         match message {
-            FromPage::Focus => focus(Field::Number),
+            FromPage::Focus => {
+                let fault = self.form.with_untracked(Form::first_shown);
+                focus(fault.map_or(Field::Number, Fault::field));
+            }
             FromPage::Blur => blur(),
             FromPage::Clear => self.clear(&Field::ALL),
             FromPage::Update(options) => self.look(&options),
+            FromPage::Validate => self.change(|form| {
+                form.submitted();
+            }),
+            FromPage::Error(words) => self.say(words),
             FromPage::Tokenise { id, name } => spawn_local(async move {
                 self.answer(id, self.tokenise(name.as_deref()).await);
             }),
@@ -122,7 +141,15 @@ impl Frame {
             _ = input.set_selection_range(shown.caret as u32, shown.caret as u32);
         }
         self.vault.prepare();
+        self.say(String::new());
         self.change(inputs::read);
+    }
+
+    /// The page's words, as text and of a length that stays readable.
+    fn say(&self, words: String) {
+        if words.len() <= MAX_MESSAGE && self.message.with_untracked(|said| *said != words) {
+            self.message.set(words);
+        }
     }
 
     /// The buyer left a field, for another one or for the page.
@@ -148,6 +175,7 @@ impl Frame {
     }
 
     async fn tokenise(&self, name: Option<&str>) -> Result<JsValue, Refusal> {
+        self.say(String::new());
         let mut fault = None;
         self.change(|form| {
             inputs::read(form);
@@ -214,15 +242,21 @@ impl Frame {
         }
     }
 
-    /// Sets the tokens of `options.appearance.variables` that parse. The CSSOM takes them; a style attribute would
+    /// Sets theme, `disabled` and the tokens of `options.appearance.variables` that parse. The CSSOM takes them; a style attribute would
     /// be refused by the document's CSP.
     fn look(&self, options: &JsValue) {
-        let variables = object::get(options, "appearance")
-            .and_then(|appearance| object::get(&appearance, "variables"))
-            .unwrap_or_default();
+        let disabled = object::get(options, "disabled").is_some_and(|value| value.is_truthy());
+        for input in Field::ALL.into_iter().filter_map(inputs::input) {
+            input.set_disabled(disabled);
+        }
+        let appearance = object::get(options, "appearance").unwrap_or_default();
+        let variables = object::get(&appearance, "variables").unwrap_or_default();
         let Some(root) = document().document_element() else {
             return;
         };
+        let theme = object::text(&appearance, "theme").unwrap_or_default();
+        let known = THEMES.into_iter().find(|known| theme == *known);
+        _ = root.set_attribute("data-theme", known.unwrap_or("light"));
         let style = root.unchecked_into::<HtmlElement>().style();
         for token in &TOKENS {
             if let Some(value) = object::text(&variables, token.name)
@@ -239,8 +273,11 @@ impl Frame {
         };
         let watched = form.clone();
         let resized = Closure::<dyn Fn()>::new(move || {
-            let height = watched.get_bounding_client_rect().height();
-            self.channel.tell(&ToPage::Height(height.ceil()));
+            // Hidden, or between two layouts, a frame has no breadth: a word per line would make the page jump.
+            let form = watched.get_bounding_client_rect();
+            if form.width() >= MIN_BREADTH {
+                self.channel.tell(&ToPage::Height(form.height().ceil()));
+            }
         });
         if let Ok(observer) = ResizeObserver::new(resized.as_ref().unchecked_ref()) {
             observer.observe(&form);

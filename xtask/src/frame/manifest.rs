@@ -14,6 +14,9 @@ use crate::say::say;
 /// What every buyer may have to fetch: document and wasm, brotli.
 const BUDGET: usize = 50_000;
 
+/// What every page of a merchant has to fetch: the loader, brotli.
+const LOADER_BUDGET: usize = 5_000;
+
 /// A file of the frame, and its size with and without brotli.
 pub struct Built {
     /// `document`, `wasm` or `loader`.
@@ -148,6 +151,11 @@ impl Manifest<'_> {
             total <= BUDGET,
             "the frame is over its budget: {total} of {BUDGET} bytes"
         );
+        let loader = self.loader.brotli.len();
+        ensure!(
+            loader <= LOADER_BUDGET,
+            "the loader is over its budget: {loader} of {LOADER_BUDGET} bytes"
+        );
         Ok(())
     }
 }
@@ -217,5 +225,13 @@ mod tests {
             document.brotli.len() + wasm.brotli.len()
         );
         assert!(manifest.judge_sizes(true).is_ok());
+        // What brotli cannot shrink.
+        let noise = (0..200_u8).flat_map(|n| Sha256::digest([n])).collect();
+        let loader = Built::new("loader", "loader".to_owned(), noise).expect("brotli");
+        let heavy = Manifest {
+            loader: &loader,
+            ..manifest
+        };
+        assert!(heavy.judge_sizes(true).is_err() && heavy.judge_sizes(false).is_ok());
     }
 }

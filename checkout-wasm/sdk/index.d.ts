@@ -1,0 +1,168 @@
+/** Types of @cardseal/js and of the loader that it loads. docs/loader.md says what each does. */
+
+export interface LoadOptions {
+  /** The vault's public origin, such as `https://vault.example`. */
+  vault: string;
+  /** A release, for an immutable URL; without it the vault's newest, which `integrity` cannot pin. */
+  version?: string;
+  /** The release's `integrity`, from the vault's manifest. */
+  integrity?: string;
+}
+
+/** `Cardseal` for a publishable key; null on a server. Rejects when the script cannot be loaded; then call again. */
+export function loadCardseal(key: `pk_${"test" | "live"}_${string}`, options: LoadOptions): Promise<Cardseal | null>;
+
+export interface Cardseal {
+  elements(options?: ElementsOptions): Elements;
+  /** Never rejects: what went wrong is in `error`. */
+  createToken(element: CardElement, data?: TokenData): Promise<TokenResult>;
+}
+
+export interface TokenData {
+  /** The card holder's name. */
+  name?: string;
+  /** Ends the wait with the error `aborted`. */
+  signal?: AbortSignal;
+}
+
+export type TokenResult = { token: Token; error?: undefined } | { token?: undefined; error: CardsealError };
+
+export interface Token {
+  id: string;
+  [field: string]: unknown;
+}
+
+export type ErrorType =
+  | "validation_error"
+  | "card_error"
+  | "api_connection_error"
+  | "api_error"
+  | "authentication_error"
+  | "invalid_request_error"
+  | "rate_limit_error";
+
+/** What the buyer can mend; in `change` events and in results. */
+export type ValidationCode =
+  | "incomplete_number"
+  | "invalid_number"
+  | "live_card_in_test_mode"
+  | "test_card_in_live_mode"
+  | "incomplete_expiry"
+  | "invalid_expiry"
+  | "invalid_expiry_year_past"
+  | "incomplete_cvc"
+  | "invalid_cvc"
+  | "invalid_name";
+
+/** Why the form does not work here. */
+export type LoadErrorReason =
+  | "origin_not_allowed"
+  | "invalid_key"
+  | "blocked"
+  | "offline"
+  | "timeout"
+  | "insecure_context"
+  | "wasm_unavailable";
+
+/** What the loader itself answers. */
+export type LoaderCode = "aborted" | "element_not_mounted" | "element_unmounted" | "frame_reloaded" | "network" | "sealing_failed";
+
+export interface CardsealError {
+  type: ErrorType;
+  /** One of the listed codes, or a code of the vault's. */
+  code: ValidationCode | LoadErrorReason | LoaderCode | (string & {});
+  /** For people. */
+  message: string;
+}
+
+export interface AppearanceVariables {
+  colorPrimary?: `#${string}`;
+  colorBackground?: `#${string}`;
+  colorText?: `#${string}`;
+  colorTextSecondary?: `#${string}`;
+  colorTextPlaceholder?: `#${string}`;
+  colorDanger?: `#${string}`;
+  colorBorder?: `#${string}`;
+  borderRadius?: `${number}px`;
+  spacingUnit?: `${number}px`;
+  fontSizeBase?: `${number}px`;
+  fontFamily?: string;
+}
+
+export interface Appearance {
+  /** `auto` follows the buyer's system. */
+  theme?: "light" | "dark" | "auto";
+  variables?: AppearanceVariables;
+}
+
+export interface ElementsOptions {
+  appearance?: Appearance;
+}
+
+export interface CardOptions extends ElementsOptions {
+  disabled?: boolean;
+  /** The iframe's title, for assistive technology; at mount only. */
+  title?: string;
+}
+
+export interface Elements {
+  create(type: "card", options?: CardOptions): CardElement;
+  getElement(type: "card"): CardElement | null;
+  update(options: ElementsOptions): void;
+}
+
+export interface CardEvents {
+  ready: { elementType: "card" };
+  change: {
+    elementType: "card";
+    empty: boolean;
+    complete: boolean;
+    brand: string;
+    error?: { type: "validation_error"; code: ValidationCode; message: string };
+  };
+  focus: { elementType: "card" };
+  blur: { elementType: "card" };
+  escape: { elementType: "card" };
+  /** Enter in the frame; the form around it is submitted as by a field of its own. */
+  submit: { elementType: "card" };
+  loaderror: { elementType: "card"; reason: LoadErrorReason; message: string };
+}
+
+type Handler<E extends keyof CardEvents> = (event: CardEvents[E]) => void;
+
+export interface CardElement {
+  mount(target: string | Element): this;
+  unmount(): this;
+  destroy(): void;
+  on<E extends keyof CardEvents>(event: E, handler: Handler<E>): this;
+  once<E extends keyof CardEvents>(event: E, handler: Handler<E>): this;
+  off<E extends keyof CardEvents>(event: E, handler?: Handler<E>): this;
+  update(options: Omit<CardOptions, "title">): this;
+  focus(): this;
+  blur(): this;
+  clear(): this;
+  /** Says `message` below the fields until the buyer types; null takes it back. */
+  setError(message: string | null): this;
+}
+
+/** `<cardseal-card publishable-key="pk_.." required>`. */
+export interface CardsealCardElement extends HTMLElement {
+  readonly form: HTMLFormElement | null;
+  readonly validity: ValidityState;
+  readonly validationMessage: string;
+  readonly willValidate: boolean;
+  required: boolean;
+  disabled: boolean;
+  checkValidity(): boolean;
+  reportValidity(): boolean;
+  setError(message: string | null): void;
+}
+
+declare global {
+  interface Window {
+    Cardseal?: (key: string) => Cardseal;
+  }
+  interface HTMLElementTagNameMap {
+    "cardseal-card": CardsealCardElement;
+  }
+}

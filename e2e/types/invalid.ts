@@ -1,0 +1,28 @@
+/** What must not compile: each line is an error, or `tsc` fails on the unused expectation. */
+import { loadCardseal, type Cardseal, type CardElement } from '@cardseal/js';
+
+declare const cardseal: Cardseal;
+declare const card: CardElement;
+
+// @ts-expect-error a secret key has no business on a page
+loadCardseal('sk_test_1', { vault: 'https://vault.example' });
+// @ts-expect-error the vault has to be named
+loadCardseal('pk_test_1', {});
+// @ts-expect-error null on a server has to be looked at
+loadCardseal('pk_test_1', { vault: 'https://vault.example' }).then((loaded) => loaded.elements());
+// @ts-expect-error no such element
+cardseal.elements().create('iban');
+// @ts-expect-error no such theme
+cardseal.elements({ appearance: { theme: 'night' } });
+// @ts-expect-error colours are hexadecimal
+cardseal.elements({ appearance: { variables: { colorText: 'red' } } });
+// @ts-expect-error no such event
+card.on('keydown', () => {});
+// @ts-expect-error the event tells no number
+card.on('change', (event) => event.number);
+// @ts-expect-error a token or an error, not surely a token
+cardseal.createToken(card).then((result) => result.token.id);
+// @ts-expect-error the element, not its selector
+cardseal.createToken('#card');
+// @ts-expect-error the title is set at mount
+card.update({ title: 'Other' });

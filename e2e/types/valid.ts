@@ -1,0 +1,22 @@
+/** What merchants write, and what must compile against @cardseal/js. */
+import { loadCardseal, type CardEvents, type TokenResult } from '@cardseal/js';
+
+export async function pay(signal: AbortSignal): Promise<string> {
+  const cardseal = await loadCardseal('pk_test_1', { vault: 'https://vault.example', version: '1', integrity: 'sha384-x' });
+  if (!cardseal) return 'on the server';
+  const elements = cardseal.elements({ appearance: { theme: 'auto', variables: { colorPrimary: '#0570de', borderRadius: '4px' } } });
+  const card = elements.create('card', { disabled: false, title: 'Card' }).on('ready', () => {}).mount('#card');
+  card.on('change', (event) => {
+    const code: string | undefined = event.error?.code;
+    card.setError(event.complete ? null : (code ?? ''));
+  });
+  card.once('loaderror', ({ reason }) => reason === 'origin_not_allowed');
+  card.update({ appearance: { theme: 'dark' } }).focus().blur().clear().unmount();
+  card.off('change');
+  const result: TokenResult = await cardseal.createToken(card, { name: 'A Holder', signal });
+  if (result.error) return result.error.code;
+  return result.token.id;
+}
+
+export const inPlainForms = (): boolean => document.createElement('cardseal-card').reportValidity();
+export const complete = (event: CardEvents['change']): boolean => event.complete && !event.empty;
