@@ -32,6 +32,13 @@ pub const POSTGRES: Need = Need {
     find: postgres,
 };
 
+/// A Python that can make virtual environments: Debian leaves `ensurepip` out of its python3.
+pub const PYTHON: Need = Need {
+    name: "Python with venv",
+    packages: &["python3", "python3-venv"],
+    find: python,
+};
+
 impl Need {
     /// The program; installed when it is missing and we are root.
     ///
@@ -84,6 +91,15 @@ pub fn on_path(names: &[&str]) -> Option<PathBuf> {
             .map(|folder| folder.join(name))
             .find(|file| file.is_file())
     })
+}
+
+fn python() -> Option<PathBuf> {
+    let python = on_path(&["python3"])?;
+    let works = Command::new(&python)
+        .args(["-c", "import venv, ensurepip"])
+        .stderr(std::process::Stdio::null())
+        .status();
+    works.is_ok_and(|status| status.success()).then_some(python)
 }
 
 fn postgres() -> Option<PathBuf> {
