@@ -99,7 +99,8 @@ impl Refusal {
             }
         }
         if let Some(intent) = &self.intent {
-            error["payment_intent"] = intent.clone();
+            // A PaymentIntent or a SetupIntent: it says itself which.
+            error[intent["object"].as_str().unwrap_or("payment_intent")] = intent.clone();
         }
         error
     }

@@ -14,8 +14,10 @@ mod cli;
 mod config;
 mod connectors;
 mod currency;
+mod customers;
 mod error;
 mod events;
+mod exchange;
 mod http;
 mod intents;
 mod ledger;
@@ -24,7 +26,9 @@ mod outcome;
 mod payment_methods;
 mod refunds;
 mod resolver;
+mod saved_cards;
 mod seal;
+mod setup_intents;
 mod vault;
 mod webhooks;
 
@@ -43,7 +47,10 @@ use cli::{Cli, Command, CreateEndpoint, Serve, WebhookEndpoints};
 use error::Error;
 use webhooks::endpoints::{self, Endpoint};
 
-const MIGRATIONS: &[Migration] = &[("0001_payments", include_str!("schema/0001_payments.sql"))];
+const MIGRATIONS: &[Migration] = &[
+    ("0001_payments", include_str!("schema/0001_payments.sql")),
+    ("0002_customers", include_str!("schema/0002_customers.sql")),
+];
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::events;
 use crate::intents::Intent;
 use crate::ledger;
-use crate::payment_methods::{PaymentMethod, forget_token};
+use crate::payment_methods::{self, PaymentMethod, forget_token};
 use crate::seal::Seal;
 
 /// What is known of an attempt.
@@ -174,7 +174,7 @@ impl Step<'_, '_> {
                  last_payment_error = null where id = $1 and status = 'processing'",
             params![&attempt.intent, status, received, capturable, &charge.id],
         )?;
-        forget_token(self.tx, &attempt.payment_method)?;
+        self.keep_card()?;
         if captured {
             ledger::sale(self.tx, &charge, self.now_ms)?;
         } else {
@@ -188,6 +188,32 @@ impl Step<'_, '_> {
         };
         self.emit_intent(kind)?;
         Ok(true)
+    }
+
+    // A stored card that was asked for is active when the vault itself saw the approval, not when we learned of it by
+    // asking the acquirer.
+    fn keep_card(&mut self) -> Result<(), Error> {
+        let attempt = self.attempt;
+        if attempt.state == "unknown" {
+            return forget_token(self.tx, &attempt.payment_method);
+        }
+        let customer = Intent::load(self.tx, &attempt.owner, &attempt.intent)?.customer;
+        if !payment_methods::approved(self.tx, &attempt.payment_method, customer.as_deref())? {
+            return Ok(());
+        }
+        let method = PaymentMethod::find(self.tx, &attempt.owner, &attempt.payment_method)?;
+        let object = method
+            .ok_or(Error::Internal("a payment method is gone"))?
+            .object();
+        let (owner, origin) = (&attempt.owner, &attempt.origin);
+        events::emit(
+            self.tx,
+            owner,
+            "payment_method.attached",
+            object,
+            origin,
+            self.now_ms,
+        )
     }
 
     fn declined(&mut self, payment: &Payment, next: Option<&Attempt>) -> Result<bool, Error> {

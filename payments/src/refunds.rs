@@ -280,7 +280,7 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
 /// `GET /v1/refunds`
 pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
     let (page, expand) = (
-        Page::parse(&mut call.params)?,
+        Page::with_created(&mut call.params)?,
         Expand::parse(&mut call.params)?,
     );
     let charge = call.params.text("charge", 100)?;
@@ -288,9 +288,10 @@ pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
     call.params.finish()?;
     let (app, owner) = (call.app.clone(), call.owner);
     let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let by_intent = intent.as_deref().map(|id| ("intent", id));
-        let filter = charge.as_deref().map(|id| ("charge", id)).or(by_intent);
-        let (rows, more) = page.select(tx, &LISTED, &owner, filter)?;
+        let mut filters = Vec::new();
+        filters.extend(charge.as_deref().map(|id| ("charge", id)));
+        filters.extend(intent.as_deref().map(|id| ("intent", id)));
+        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
         let data = rows.iter().map(|row| Ok(Refund::from_row(row)?.object()));
         let list = pages::list("/v1/refunds", data.collect::<Result<_, Error>>()?, more);
         expand.apply(tx, &app.seal, &owner, list)

@@ -27,14 +27,17 @@ pub async fn one(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, 
 /// `GET /v1/payment_intents`
 pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
     let (page, expand) = (
-        Page::parse(&mut call.params)?,
+        Page::with_created(&mut call.params)?,
         Expand::parse(&mut call.params)?,
     );
+    let customer = call.params.text("customer", 100)?;
     call.params.finish()?;
     let (app, owner) = (call.app, call.owner);
     let shared = app.clone();
     let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let (rows, more) = page.select(tx, &LISTED, &owner, None)?;
+        let customer = customer.as_deref().map(|id| ("customer", id));
+        let filters: Vec<_> = customer.into_iter().collect();
+        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
         let data = rows
             .iter()
             .map(|row| Ok(Intent::from_row(row)?.object(&shared.seal)));

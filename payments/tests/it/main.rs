@@ -7,9 +7,11 @@ mod world;
 
 mod bad_input;
 mod cli;
+mod customers;
 mod failover;
 mod idempotency;
 mod pay;
 mod refunds;
+mod setup_intents;
 mod unknown;
 mod webhooks;

@@ -215,6 +215,24 @@ impl World {
         .await
     }
 
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, &self.merchant.clone(), None, "")
+            .await
+    }
+
+    /// A new customer's id.
+    pub async fn customer(&self) -> String {
+        let form = [("email", "buyer@example.com"), ("name", "A Buyer")];
+        self.post("/v1/customers", &form).await.ok().id()
+    }
+
+    /// A new payment method's id.
+    pub async fn method(&self, card: Card) -> String {
+        let token = self.token(card);
+        let form = [("type", "card"), ("card[token]", token.as_str())];
+        self.post("/v1/payment_methods", &form).await.ok().id()
+    }
+
     pub async fn post_as(&self, key: &str, path: &str, form: &[(&str, &str)]) -> Answer {
         self.call(
             Method::POST,
