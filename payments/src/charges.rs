@@ -30,7 +30,8 @@ pub const LISTED: Listed = Listed {
               (select exp_month from payment_methods m where m.id = charges.payment_method), \
               (select exp_year from payment_methods m where m.id = charges.payment_method), \
               (select details from payment_intents i where i.id = charges.intent), \
-              (select customer from payment_intents i where i.id = charges.intent)",
+              (select customer from payment_intents i where i.id = charges.intent), \
+              (select b.id from balance_transactions b where b.source = charges.id and b.type = 'charge') as balance_transaction",
 };
 
 /// A charge's customer is its intent's.
@@ -60,6 +61,7 @@ pub struct Charge {
     card: Option<CardSummary>,
     details: Details,
     customer: Option<String>,
+    balance_transaction: Option<String>,
 }
 
 impl Charge {
@@ -97,6 +99,7 @@ impl Charge {
             card: None,
             details: Details::default(),
             customer: None,
+            balance_transaction: None,
         }
     }
 
@@ -147,6 +150,7 @@ impl Charge {
             card,
             details: from_column(&row.get::<String>(28)?)?,
             customer: row.get(29)?,
+            balance_transaction: row.get(30)?,
         })
     }
 
@@ -209,7 +213,7 @@ impl Charge {
             "application_fee": null,
             "application_fee_amount": null,
             "authorization_code": self.facts.authorization_code,
-            "balance_transaction": null,
+            "balance_transaction": self.balance_transaction,
             "billing_details": billing_details(),
             "calculated_statement_descriptor": self.details.statement_descriptor,
             "captured": self.captured,

@@ -9,6 +9,7 @@
 
 mod app;
 mod attempts;
+mod balance;
 mod charges;
 mod cli;
 mod config;
@@ -50,6 +51,7 @@ use webhooks::endpoints::{self, Endpoint};
 const MIGRATIONS: &[Migration] = &[
     ("0001_payments", include_str!("schema/0001_payments.sql")),
     ("0002_customers", include_str!("schema/0002_customers.sql")),
+    ("0003_balance", include_str!("schema/0003_balance.sql")),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use store::{Tx, params};
 use crate::app::App;
 use crate::attempts::Attempt;
 use crate::charges::Charge;
+use crate::config::Fees;
 use crate::connectors::responses::PROCESSING_ERROR;
 use crate::connectors::{Decline, Payment, Verdict};
 use crate::error::Error;
@@ -97,11 +98,13 @@ pub async fn settle(
         ),
     }
     let (shared, attempt, now_ms) = (app.clone(), attempt.clone(), app.clock.now_ms());
+    let fees = app.acquirer(&attempt.acquirer)?.fees().clone();
     let write = move |tx: &mut Tx<'_>| {
         let mut step = Step {
             tx,
             seal: &shared.seal,
             attempt: &attempt,
+            fees: &fees,
             now_ms,
         };
         match &outcome {
@@ -126,6 +129,7 @@ struct Step<'a, 'c> {
     tx: &'a mut Tx<'c>,
     seal: &'a Seal,
     attempt: &'a Attempt,
+    fees: &'a Fees,
     now_ms: i64,
 }
 
@@ -176,7 +180,7 @@ impl Step<'_, '_> {
         )?;
         self.keep_card()?;
         if captured {
-            ledger::sale(self.tx, &charge, self.now_ms)?;
+            ledger::sale(self.tx, &charge, self.fees, self.now_ms)?;
         } else {
             ledger::hold(self.tx, &charge, self.now_ms)?;
         }

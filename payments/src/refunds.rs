@@ -24,7 +24,8 @@ use crate::operations::{self, Operation};
 const LISTED: Listed = Listed {
     table: "refunds",
     columns: "id, merchant, livemode, created_ms, charge, intent, amount, currency, status, reason, failure_reason, \
-              metadata",
+              metadata, \
+              (select b.id from balance_transactions b where b.source = refunds.id and b.type = 'refund') as balance_transaction",
 };
 
 const REASONS: &[&str] = &["duplicate", "fraudulent", "requested_by_customer"];
@@ -42,6 +43,7 @@ pub struct Refund {
     reason: Option<String>,
     failure_reason: Option<String>,
     metadata: Metadata,
+    balance_transaction: Option<String>,
 }
 
 impl Refund {
@@ -57,6 +59,7 @@ impl Refund {
             reason: row.get(9)?,
             failure_reason: row.get(10)?,
             metadata: from_column(&row.get::<String>(11)?)?,
+            balance_transaction: row.get(12)?,
         })
     }
 
@@ -66,7 +69,7 @@ impl Refund {
             "id": self.id,
             "object": "refund",
             "amount": self.amount,
-            "balance_transaction": null,
+            "balance_transaction": self.balance_transaction,
             "charge": self.charge,
             "created": self.created_ms.div_euclid(1000),
             "currency": self.currency,

@@ -18,7 +18,9 @@ use crate::app::App;
 use crate::error::{Error, Refusal};
 use crate::intents::{cancel, capture, confirm, create, retrieve, update};
 use crate::webhooks::endpoints;
-use crate::{charges, customers, events, payment_methods, refunds, saved_cards, setup_intents};
+use crate::{
+    balance, charges, customers, events, payment_methods, refunds, saved_cards, setup_intents,
+};
 
 /// The version of Stripe's API whose shapes these are.
 pub const API_VERSION: &str = "2026-10-28.endive";
@@ -48,6 +50,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/payment_methods/{id}/detach", post(saved_cards::detach))
         .merge(customer_routes())
         .merge(setup_routes())
+        .route("/v1/balance", get(balance::balance))
+        .route("/v1/balance_transactions", get(balance::list))
+        .route("/v1/balance_transactions/{id}", get(balance::retrieve))
         .route("/v1/charges", get(charges::list))
         .route("/v1/charges/{id}", get(charges::retrieve))
         .route("/v1/refunds", post(refunds::create).get(refunds::list))

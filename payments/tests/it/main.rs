@@ -6,6 +6,7 @@ mod hooks;
 mod world;
 
 mod bad_input;
+mod balance;
 mod cli;
 mod customers;
 mod failover;

@@ -100,7 +100,8 @@ impl World {
         std::fs::write(folder.join("acquirer.key"), ACQUIRER_KEY).expect("written");
         let acquirers = format!(
             "[[acquirer]]\nname = \"first\"\ndialect = \"json\"\ndestination = \"acquirer\"\nbase_url = \"{url}\"\n\
-             api_key_file = \"acquirer.key\"\nconnect_ms = 1000\ntotal_ms = 1500\nsettle_after_s = 3\n"
+             api_key_file = \"acquirer.key\"\nconnect_ms = 1000\ntotal_ms = 1500\nsettle_after_s = 3\n\
+             fees = {{ basis_points = 290, fixed = {{ usd = 30 }} }}\n"
         );
         std::fs::write(folder.join("acquirers.toml"), acquirers).expect("written");
         std::fs::write(folder.join("vault.url"), &url).expect("written");
@@ -352,6 +353,16 @@ impl World {
             .rows("select transfer, cast(sum(amount) as bigint) from ledger_entries group by transfer having sum(amount) <> 0")
             .await;
         assert!(odd.is_empty(), "transfers that do not balance: {odd:?}");
+        let balances = self
+            .rows("select currency, cast(sum(net) as bigint) from balance_transactions group by currency order by currency")
+            .await;
+        let owed = self
+            .rows("select currency, cast(-sum(amount) as bigint) from ledger_entries where account = 'merchant_balance' group by currency order by currency")
+            .await;
+        assert_eq!(
+            balances, owed,
+            "the balance transactions and the ledger disagree"
+        );
         let leaks = self
             .rows("select id, created_ms from events where body like '%tok\\_%' escape '\\' or body like '%grant\\_%' escape '\\'")
             .await;
