@@ -1,5 +1,6 @@
 //! The API's edge: the table of routes. Read next: [`call`], [`form`], [`params`], [`idempotency`].
 
+pub mod browser;
 pub mod call;
 pub mod expand;
 pub mod form;
@@ -36,9 +37,17 @@ pub fn router(app: App) -> Router {
         )
         .route(
             "/v1/payment_intents/{id}",
-            get(retrieve::one).post(update::update),
+            get(retrieve::one)
+                .options(browser::preflight)
+                .layer(middleware::from_fn(browser::cors))
+                .post(update::update),
         )
-        .route("/v1/payment_intents/{id}/confirm", post(confirm::route))
+        .route(
+            "/v1/payment_intents/{id}/confirm",
+            post(confirm::route)
+                .options(browser::preflight)
+                .layer(middleware::from_fn(browser::cors)),
+        )
         .route("/v1/payment_intents/{id}/capture", post(capture::route))
         .route("/v1/payment_intents/{id}/cancel", post(cancel::route))
         .route(

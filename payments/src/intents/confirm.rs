@@ -15,6 +15,7 @@ use crate::app::{App, Origin, Owner};
 use crate::attempts::{self, Attempt};
 use crate::error::{Error, Refusal};
 use crate::exchange;
+use crate::http::browser::reduce;
 use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
@@ -132,6 +133,7 @@ pub async fn route(Path(id): Path<String>, call: Call) -> Response {
         let options = Options::take(&mut call.params)?;
         let expand = Expand::parse(&mut call.params)?;
         call.params.finish()?;
+        let browser = call.browser;
         let Call {
             app, owner, origin, ..
         } = call;
@@ -143,8 +145,15 @@ pub async fn route(Path(id): Path<String>, call: Call) -> Response {
             source,
             options,
         };
-        confirm(&app, &wanted).await?;
-        answer(&app, owner, id, expand).await
+        let done = match confirm(&app, &wanted).await {
+            Ok(()) => answer(&app, owner, id, expand).await,
+            Err(error) => Err(error),
+        };
+        if browser {
+            // Before it is kept for replays.
+            return done.map(reduce).map_err(Error::reduced);
+        }
+        done
     })
     .await
 }

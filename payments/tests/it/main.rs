@@ -2,6 +2,7 @@
 //! server) on PostgreSQL.
 
 mod bank;
+mod browser;
 mod hooks;
 mod world;
 
