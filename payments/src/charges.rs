@@ -29,8 +29,13 @@ pub const LISTED: Listed = Listed {
               (select last4 from payment_methods m where m.id = charges.payment_method), \
               (select exp_month from payment_methods m where m.id = charges.payment_method), \
               (select exp_year from payment_methods m where m.id = charges.payment_method), \
-              (select details from payment_intents i where i.id = charges.intent)",
+              (select details from payment_intents i where i.id = charges.intent), \
+              (select customer from payment_intents i where i.id = charges.intent), \
+              (select b.id from balance_transactions b where b.source = charges.id and b.type = 'charge') as balance_transaction",
 };
+
+/// A charge's customer is its intent's.
+const CUSTOMER: &str = "(select customer from payment_intents i where i.id = charges.intent)";
 
 /// A charge.
 #[derive(Debug, Clone)]
@@ -55,6 +60,8 @@ pub struct Charge {
     pub failure: Option<(String, String, String)>,
     card: Option<CardSummary>,
     details: Details,
+    customer: Option<String>,
+    balance_transaction: Option<String>,
 }
 
 impl Charge {
@@ -91,6 +98,8 @@ impl Charge {
             failure: decline.map(|d| (d.code.into(), d.decline_code.into(), d.message.into())),
             card: None,
             details: Details::default(),
+            customer: None,
+            balance_transaction: None,
         }
     }
 
@@ -140,6 +149,8 @@ impl Charge {
             failure,
             card,
             details: from_column(&row.get::<String>(28)?)?,
+            customer: row.get(29)?,
+            balance_transaction: row.get(30)?,
         })
     }
 
@@ -202,13 +213,13 @@ impl Charge {
             "application_fee": null,
             "application_fee_amount": null,
             "authorization_code": self.facts.authorization_code,
-            "balance_transaction": null,
+            "balance_transaction": self.balance_transaction,
             "billing_details": billing_details(),
             "calculated_statement_descriptor": self.details.statement_descriptor,
             "captured": self.captured,
             "created": self.created_ms.div_euclid(1000),
             "currency": self.currency,
-            "customer": null,
+            "customer": self.customer,
             "description": self.details.description,
             "disputed": false,
             "failure_balance_transaction": null,
@@ -330,15 +341,18 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
 /// `GET /v1/charges`
 pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
     let (page, expand) = (
-        Page::parse(&mut call.params)?,
+        Page::with_created(&mut call.params)?,
         Expand::parse(&mut call.params)?,
     );
     let intent = call.params.text("payment_intent", 100)?;
+    let customer = call.params.text("customer", 100)?;
     call.params.finish()?;
     let (app, owner) = (call.app.clone(), call.owner);
     let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let filter = intent.as_deref().map(|intent| ("intent", intent));
-        let (rows, more) = page.select(tx, &LISTED, &owner, filter)?;
+        let mut filters = Vec::new();
+        filters.extend(intent.as_deref().map(|intent| ("intent", intent)));
+        filters.extend(customer.as_deref().map(|customer| (CUSTOMER, customer)));
+        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
         let data = rows.iter().map(|row| Ok(Charge::from_row(row)?.object()));
         let list = pages::list("/v1/charges", data.collect::<Result<_, Error>>()?, more);
         expand.apply(tx, &app.seal, &owner, list)

@@ -36,6 +36,28 @@ pub struct AcquirerConfig {
     /// A payment that the acquirer does not know this long after it was sent was not made, seconds.
     #[serde(default = "default_settle_after_s")]
     pub settle_after_s: i64,
+    /// What a capture costs the merchant.
+    #[serde(default)]
+    pub fees: Fees,
+}
+
+/// The fee of a capture: a part of its amount, and an amount per capture in its currency.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fees {
+    /// Hundredths of a percent.
+    pub basis_points: u16,
+    /// Smallest currency units, by currency.
+    pub fixed: std::collections::BTreeMap<String, u32>,
+}
+
+impl Fees {
+    /// The fee, rounded half up; never more than the amount.
+    pub fn of(&self, amount: i64, currency: &str) -> i64 {
+        let part = (amount * i64::from(self.basis_points) + 5_000).div_euclid(10_000);
+        let fixed = self.fixed.get(currency).copied().unwrap_or(0);
+        (part + i64::from(fixed)).min(amount)
+    }
 }
 
 /// The connectors there are.

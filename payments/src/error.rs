@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::http::browser;
+
 /// What can go wrong with a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -99,7 +101,8 @@ impl Refusal {
             }
         }
         if let Some(intent) = &self.intent {
-            error["payment_intent"] = intent.clone();
+            // A PaymentIntent or a SetupIntent: it says itself which.
+            error[intent["object"].as_str().unwrap_or("payment_intent")] = intent.clone();
         }
         error
     }
@@ -145,6 +148,21 @@ impl Error {
             }),
         };
         json!({ "error": error })
+    }
+}
+
+impl Error {
+    /// As a browser may see it.
+    #[must_use]
+    pub fn reduced(self) -> Self {
+        match self {
+            Self::Card(error) => Self::Card(browser::reduce_error(error)),
+            Self::Refused(mut refusal) => {
+                refusal.intent = refusal.intent.take().map(browser::reduce);
+                Self::Refused(refusal)
+            }
+            other => other,
+        }
     }
 }
 

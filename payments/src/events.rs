@@ -91,13 +91,17 @@ pub async fn retrieve(Path(id): Path<String>, call: Call) -> Result<Json<Value>,
 
 /// `GET /v1/events`
 pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
-    let page = Page::parse(&mut call.params)?;
+    let page = Page::with_created(&mut call.params)?;
     let kind = call.params.text("type", 100)?;
     call.params.finish()?;
     let owner = call.owner;
     let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let filter = kind.as_deref().map(|kind| ("type", kind));
-        let (rows, more) = page.select(tx, &LISTED, &owner, filter)?;
+        let filters: Vec<_> = kind
+            .as_deref()
+            .map(|kind| ("type", kind))
+            .into_iter()
+            .collect();
+        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
         let data = rows.iter().map(object).collect::<Result<_, _>>()?;
         Ok(pages::list("/v1/events", data, more))
     };

@@ -6,18 +6,22 @@
 //! | `hold.acquirer` / `hold.merchant` | what is authorised and not yet captured |
 //! | `acquirer_receivable` | what the acquirer owes us |
 //! | `merchant_balance` | what the merchant is owed (credit) |
+//! | `fees` | what the merchant paid for captures (credit) |
 //! | `refund_reserve` | refunds that the acquirer has not acknowledged |
 
 use store::{Tx, params};
 
 use crate::app::Owner;
+use crate::balance::Movement;
 use crate::charges::Charge;
+use crate::config::Fees;
 use crate::error::Error;
 
 const HOLD_ACQUIRER: &str = "hold.acquirer";
 const HOLD_MERCHANT: &str = "hold.merchant";
 const RECEIVABLE: &str = "acquirer_receivable";
 const MERCHANT: &str = "merchant_balance";
+const FEES: &str = "fees";
 const RESERVE: &str = "refund_reserve";
 
 /// An amount that moves between two accounts, once per name.
@@ -72,8 +76,32 @@ fn of_charge<'a>(
 }
 
 /// Authorised and captured at once.
-pub fn sale(tx: &mut Tx<'_>, charge: &Charge, now_ms: i64) -> Result<(), Error> {
-    of_charge(charge, "capture", RECEIVABLE, MERCHANT).post(tx, now_ms)
+pub fn sale(tx: &mut Tx<'_>, charge: &Charge, fees: &Fees, now_ms: i64) -> Result<(), Error> {
+    earn(tx, charge, charge.amount, fees, now_ms)
+}
+
+// The gross goes to the merchant and the fee comes off it, so that both are seen in the books.
+fn earn(
+    tx: &mut Tx<'_>,
+    charge: &Charge,
+    amount: i64,
+    fees: &Fees,
+    now_ms: i64,
+) -> Result<(), Error> {
+    Transfer {
+        amount,
+        ..of_charge(charge, "capture", RECEIVABLE, MERCHANT)
+    }
+    .post(tx, now_ms)?;
+    let fee = fees.of(amount, &charge.currency);
+    if fee > 0 {
+        Transfer {
+            amount: fee,
+            ..of_charge(charge, "fee", MERCHANT, FEES)
+        }
+        .post(tx, now_ms)?;
+    }
+    Movement::of_charge(charge, amount, fee).insert(tx, now_ms)
 }
 
 /// Authorised.
@@ -87,13 +115,15 @@ pub fn release_hold(tx: &mut Tx<'_>, charge: &Charge, now_ms: i64) -> Result<(),
 }
 
 /// `amount` of an authorisation is captured.
-pub fn capture(tx: &mut Tx<'_>, charge: &Charge, amount: i64, now_ms: i64) -> Result<(), Error> {
+pub fn capture(
+    tx: &mut Tx<'_>,
+    charge: &Charge,
+    amount: i64,
+    fees: &Fees,
+    now_ms: i64,
+) -> Result<(), Error> {
     release_hold(tx, charge, now_ms)?;
-    Transfer {
-        amount,
-        ..of_charge(charge, "capture", RECEIVABLE, MERCHANT)
-    }
-    .post(tx, now_ms)
+    earn(tx, charge, amount, fees, now_ms)
 }
 
 /// A step of a refund.
@@ -112,12 +142,27 @@ pub fn refund(
     amount: i64,
     now_ms: i64,
 ) -> Result<(), Error> {
-    let (name, debit, credit) = match step {
+    let (name, debit, credit) = match &step {
         RefundStep::Reserve => ("reserve", MERCHANT, RESERVE),
         RefundStep::Settle => ("settle", RESERVE, RECEIVABLE),
         RefundStep::Release => ("release", RESERVE, MERCHANT),
     };
     let name = format!("{refund}:{name}");
+    // The balance has paid once the amount is reserved; the acquirer's yes changes nothing there.
+    let moved = match step {
+        RefundStep::Reserve => Some(("refund", -amount)),
+        RefundStep::Settle => None,
+        RefundStep::Release => Some(("refund_failure", amount)),
+    };
+    if let Some((kind, amount)) = moved {
+        let movement = Movement::of_charge(charge, amount, 0);
+        Movement {
+            kind,
+            source: refund,
+            ..movement
+        }
+        .insert(tx, now_ms)?;
+    }
     Transfer {
         name,
         amount,

@@ -9,13 +9,16 @@
 
 mod app;
 mod attempts;
+mod balance;
 mod charges;
 mod cli;
 mod config;
 mod connectors;
 mod currency;
+mod customers;
 mod error;
 mod events;
+mod exchange;
 mod http;
 mod intents;
 mod ledger;
@@ -24,7 +27,9 @@ mod outcome;
 mod payment_methods;
 mod refunds;
 mod resolver;
+mod saved_cards;
 mod seal;
+mod setup_intents;
 mod vault;
 mod webhooks;
 
@@ -43,7 +48,11 @@ use cli::{Cli, Command, CreateEndpoint, Serve, WebhookEndpoints};
 use error::Error;
 use webhooks::endpoints::{self, Endpoint};
 
-const MIGRATIONS: &[Migration] = &[("0001_payments", include_str!("schema/0001_payments.sql"))];
+const MIGRATIONS: &[Migration] = &[
+    ("0001_payments", include_str!("schema/0001_payments.sql")),
+    ("0002_customers", include_str!("schema/0002_customers.sql")),
+    ("0003_balance", include_str!("schema/0003_balance.sql")),
+];
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();

@@ -6,6 +6,7 @@ use store::{Row, Tx, params};
 
 use crate::app::{App, Origin, Owner};
 use crate::charges::Charge;
+use crate::config::Fees;
 use crate::connectors::{Done, Operation as Kind};
 use crate::error::Error;
 use crate::events;
@@ -216,6 +217,7 @@ async fn settle(app: &App, operation: &Operation, charge: Charge, done: Done) ->
         "operation settled"
     );
     let (shared, operation, now_ms) = (app.clone(), operation.clone(), app.clock.now_ms());
+    let fees = app.acquirer(&charge.acquirer)?.fees().clone();
     let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
         let state = if ok { "succeeded" } else { "failed" };
         let changed = tx.execute(
@@ -230,6 +232,7 @@ async fn settle(app: &App, operation: &Operation, charge: Charge, done: Done) ->
             seal: &shared.seal,
             operation: &operation,
             charge: &charge,
+            fees: &fees,
             now_ms,
         };
         match (operation.kind, ok) {
@@ -251,6 +254,7 @@ struct Step<'a, 'c> {
     seal: &'a Seal,
     operation: &'a Operation,
     charge: &'a Charge,
+    fees: &'a Fees,
     now_ms: i64,
 }
 
@@ -266,7 +270,7 @@ impl Step<'_, '_> {
              where id = $1 and status = 'processing'",
             params![&self.operation.intent, amount],
         )?;
-        ledger::capture(self.tx, self.charge, amount, self.now_ms)?;
+        ledger::capture(self.tx, self.charge, amount, self.fees, self.now_ms)?;
         self.emit_charge("charge.captured")?;
         self.emit_intent("payment_intent.succeeded")
     }

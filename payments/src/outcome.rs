@@ -6,13 +6,14 @@ use store::{Tx, params};
 use crate::app::App;
 use crate::attempts::Attempt;
 use crate::charges::Charge;
+use crate::config::Fees;
 use crate::connectors::responses::PROCESSING_ERROR;
 use crate::connectors::{Decline, Payment, Verdict};
 use crate::error::Error;
 use crate::events;
 use crate::intents::Intent;
 use crate::ledger;
-use crate::payment_methods::{PaymentMethod, forget_token};
+use crate::payment_methods::{self, PaymentMethod, forget_token};
 use crate::seal::Seal;
 
 /// What is known of an attempt.
@@ -97,11 +98,13 @@ pub async fn settle(
         ),
     }
     let (shared, attempt, now_ms) = (app.clone(), attempt.clone(), app.clock.now_ms());
+    let fees = app.acquirer(&attempt.acquirer)?.fees().clone();
     let write = move |tx: &mut Tx<'_>| {
         let mut step = Step {
             tx,
             seal: &shared.seal,
             attempt: &attempt,
+            fees: &fees,
             now_ms,
         };
         match &outcome {
@@ -126,6 +129,7 @@ struct Step<'a, 'c> {
     tx: &'a mut Tx<'c>,
     seal: &'a Seal,
     attempt: &'a Attempt,
+    fees: &'a Fees,
     now_ms: i64,
 }
 
@@ -174,9 +178,9 @@ impl Step<'_, '_> {
                  last_payment_error = null where id = $1 and status = 'processing'",
             params![&attempt.intent, status, received, capturable, &charge.id],
         )?;
-        forget_token(self.tx, &attempt.payment_method)?;
+        self.keep_card()?;
         if captured {
-            ledger::sale(self.tx, &charge, self.now_ms)?;
+            ledger::sale(self.tx, &charge, self.fees, self.now_ms)?;
         } else {
             ledger::hold(self.tx, &charge, self.now_ms)?;
         }
@@ -188,6 +192,32 @@ impl Step<'_, '_> {
         };
         self.emit_intent(kind)?;
         Ok(true)
+    }
+
+    // A stored card that was asked for is active when the vault itself saw the approval, not when we learned of it by
+    // asking the acquirer.
+    fn keep_card(&mut self) -> Result<(), Error> {
+        let attempt = self.attempt;
+        if attempt.state == "unknown" {
+            return forget_token(self.tx, &attempt.payment_method);
+        }
+        let customer = Intent::load(self.tx, &attempt.owner, &attempt.intent)?.customer;
+        if !payment_methods::approved(self.tx, &attempt.payment_method, customer.as_deref())? {
+            return Ok(());
+        }
+        let method = PaymentMethod::find(self.tx, &attempt.owner, &attempt.payment_method)?;
+        let object = method
+            .ok_or(Error::Internal("a payment method is gone"))?
+            .object();
+        let (owner, origin) = (&attempt.owner, &attempt.origin);
+        events::emit(
+            self.tx,
+            owner,
+            "payment_method.attached",
+            object,
+            origin,
+            self.now_ms,
+        )
     }
 
     fn declined(&mut self, payment: &Payment, next: Option<&Attempt>) -> Result<bool, Error> {

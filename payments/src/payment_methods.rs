@@ -17,8 +17,9 @@ use crate::http::params::{Metadata, Params, from_column, merge_metadata};
 use crate::seal::Seal;
 use crate::vault::Failure;
 
-const COLUMNS: &str =
-    "id, merchant, livemode, created_ms, sealed_token, brand, last4, exp_month, exp_year, metadata";
+/// The columns that [`PaymentMethod::from_row`] reads.
+pub const COLUMNS: &str = "id, merchant, livemode, created_ms, sealed_token, brand, last4, exp_month, exp_year, metadata, \
+     customer, stored_card, detached";
 
 /// A payment method.
 #[derive(Debug, Clone)]
@@ -31,6 +32,11 @@ pub struct PaymentMethod {
     /// None until the vault has told us.
     pub card: Option<CardSummary>,
     pub metadata: Metadata,
+    pub customer: Option<String>,
+    /// The vault's stored card. Only a payment method that has a customer may be paid with it.
+    pub stored_card: Option<String>,
+    /// It was attached once.
+    pub detached: bool,
 }
 
 impl PaymentMethod {
@@ -43,10 +49,14 @@ impl PaymentMethod {
             sealed_token,
             card: None,
             metadata: Metadata::new(),
+            customer: None,
+            stored_card: None,
+            detached: false,
         }
     }
 
-    fn from_row(row: &Row) -> Result<Self, Error> {
+    /// From a row of [`COLUMNS`].
+    pub fn from_row(row: &Row) -> Result<Self, Error> {
         let brand: Option<String> = row.get(5)?;
         let card = match brand {
             Some(brand) => Some(CardSummary {
@@ -67,6 +77,9 @@ impl PaymentMethod {
             sealed_token: row.get(4)?,
             card,
             metadata: from_column(&row.get::<String>(9)?)?,
+            customer: row.get(10)?,
+            stored_card: row.get(11)?,
+            detached: row.get(12)?,
         })
     }
 
@@ -100,6 +113,36 @@ impl PaymentMethod {
             ],
         )?;
         Ok(())
+    }
+
+    /// That an intent of this customer (or of none) may be paid with it.
+    pub fn check_customer(&self, customer: Option<&str>) -> Result<(), Error> {
+        let message = match (self.customer.as_deref(), customer) {
+            (None, _) if !self.detached => return Ok(()),
+            (Some(own), Some(asked)) if own == asked => return Ok(()),
+            (None, _) => {
+                "The provided PaymentMethod was detached from a Customer. It may not be used again; ask the buyer for \
+                 the card again."
+            }
+            (Some(_), None) => {
+                "The PaymentMethod belongs to a Customer. Please include that Customer in the `customer` parameter."
+            }
+            (Some(_), Some(_)) => {
+                "The customer does not have a payment method with this ID. The payment method must be attached to the \
+                 customer."
+            }
+        };
+        Err(Refusal::new("payment_method_unexpected_state", message)
+            .param("payment_method")
+            .into())
+    }
+
+    /// What the vault exchanges: the token while it is there, else the customer's stored card.
+    pub fn source(&self, seal: &Seal) -> Result<String, Error> {
+        match (&self.sealed_token, &self.customer, &self.stored_card) {
+            (None, Some(_), Some(card)) => Ok(card.clone()),
+            _ => self.token(seal),
+        }
     }
 
     /// The token, while it is there.
@@ -143,7 +186,7 @@ impl PaymentMethod {
                 "wallet": null,
             },
             "created": self.created_ms.div_euclid(1000),
-            "customer": null,
+            "customer": self.customer,
             "customer_account": null,
             "livemode": self.owner.livemode,
             "metadata": self.metadata,
@@ -171,13 +214,40 @@ pub fn remember_card(tx: &mut Tx<'_>, id: &str, card: &CardSummary) -> Result<()
     Ok(())
 }
 
-/// The card's outcome is known: the token goes.
+/// The vault's stored card that this payment method has, or will have once its payment is approved.
+pub fn remember_stored_card(tx: &mut Tx<'_>, id: &str, stored: &str) -> Result<(), Error> {
+    tx.execute(
+        "update payment_methods set stored_card = $2 where id = $1",
+        params![id, stored],
+    )?;
+    Ok(())
+}
+
+/// The card was not approved: the token goes, and with it the stored card that an approval would have made active.
 pub fn forget_token(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
+    tx.execute(
+        "update payment_methods set stored_card = case when sealed_token is null then stored_card end,
+             sealed_token = null where id = $1",
+        params![id],
+    )?;
+    Ok(())
+}
+
+/// The card was approved: the token goes; a card that was to be kept becomes the customer's. True when it did so now.
+pub fn approved(tx: &mut Tx<'_>, id: &str, customer: Option<&str>) -> Result<bool, Error> {
+    let mut kept = 0;
+    if let Some(customer) = customer {
+        kept = tx.execute(
+            "update payment_methods set customer = $2 where id = $1 and customer is null and detached = 0
+                 and stored_card is not null and sealed_token is not null",
+            params![id, customer],
+        )?;
+    }
     tx.execute(
         "update payment_methods set sealed_token = null where id = $1",
         params![id],
     )?;
-    Ok(())
+    Ok(kept == 1)
 }
 
 /// Tokens live 15 minutes at the vault and their grants another 15; after a day a sealed one is of no use.

@@ -24,7 +24,8 @@ use crate::operations::{self, Operation};
 const LISTED: Listed = Listed {
     table: "refunds",
     columns: "id, merchant, livemode, created_ms, charge, intent, amount, currency, status, reason, failure_reason, \
-              metadata",
+              metadata, \
+              (select b.id from balance_transactions b where b.source = refunds.id and b.type = 'refund') as balance_transaction",
 };
 
 const REASONS: &[&str] = &["duplicate", "fraudulent", "requested_by_customer"];
@@ -42,6 +43,7 @@ pub struct Refund {
     reason: Option<String>,
     failure_reason: Option<String>,
     metadata: Metadata,
+    balance_transaction: Option<String>,
 }
 
 impl Refund {
@@ -57,6 +59,7 @@ impl Refund {
             reason: row.get(9)?,
             failure_reason: row.get(10)?,
             metadata: from_column(&row.get::<String>(11)?)?,
+            balance_transaction: row.get(12)?,
         })
     }
 
@@ -66,7 +69,7 @@ impl Refund {
             "id": self.id,
             "object": "refund",
             "amount": self.amount,
-            "balance_transaction": null,
+            "balance_transaction": self.balance_transaction,
             "charge": self.charge,
             "created": self.created_ms.div_euclid(1000),
             "currency": self.currency,
@@ -280,7 +283,7 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
 /// `GET /v1/refunds`
 pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
     let (page, expand) = (
-        Page::parse(&mut call.params)?,
+        Page::with_created(&mut call.params)?,
         Expand::parse(&mut call.params)?,
     );
     let charge = call.params.text("charge", 100)?;
@@ -288,9 +291,10 @@ pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
     call.params.finish()?;
     let (app, owner) = (call.app.clone(), call.owner);
     let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let by_intent = intent.as_deref().map(|id| ("intent", id));
-        let filter = charge.as_deref().map(|id| ("charge", id)).or(by_intent);
-        let (rows, more) = page.select(tx, &LISTED, &owner, filter)?;
+        let mut filters = Vec::new();
+        filters.extend(charge.as_deref().map(|id| ("charge", id)));
+        filters.extend(intent.as_deref().map(|id| ("intent", id)));
+        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
         let data = rows.iter().map(|row| Ok(Refund::from_row(row)?.object()));
         let list = pages::list("/v1/refunds", data.collect::<Result<_, Error>>()?, more);
         expand.apply(tx, &app.seal, &owner, list)

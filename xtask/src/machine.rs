@@ -32,10 +32,10 @@ pub const POSTGRES: Need = Need {
     find: postgres,
 };
 
-/// Python, for a server from PyPI.
+/// A Python that can make virtual environments: Debian leaves `ensurepip` out of its python3.
 pub const PYTHON: Need = Need {
-    name: "Python",
-    packages: &["python3-venv"],
+    name: "Python with venv",
+    packages: &["python3", "python3-venv"],
     find: python,
 };
 

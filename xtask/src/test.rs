@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything. What is missing on the machine is installed or started; what cannot be is listed as
 //! `SKIPPED: install X`, and the exit code is 2.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -11,6 +12,8 @@ use crate::{demo, steps, workspace};
 
 /// The test's own demo: far from the ports that people use.
 const E2E_PORTS: [u16; 2] = [24_000, 24_100];
+/// The demo of the SDKs' suites.
+const SDK_PORTS: u16 = 24_200;
 
 /// How everything ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +32,13 @@ pub fn run() -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let mut skipped = vec![];
 
-    steps::step("1/6", "format");
+    steps::step("1/7", "format");
     steps::run(workspace::cargo().args(["fmt", "--all", "--check"]))?;
 
-    steps::step("2/6", "the card frame, as released");
+    steps::step("2/7", "the card frame, as released");
     demo::frame()?;
 
-    steps::step("3/6", "clippy, warnings denied");
+    steps::step("3/7", "clippy, warnings denied");
     let deny = ["--", "-D", "warnings"];
     steps::run(
         workspace::cargo()
@@ -51,12 +54,12 @@ pub fn run() -> anyhow::Result<Outcome> {
     ];
     steps::run(workspace::cargo().args(for_browser).args(deny))?;
 
-    steps::step("4/6", "the programs");
+    steps::step("4/7", "the programs");
     // The same packages as `cargo xtask demo` builds: what the tests start must not be built a second time.
     demo::build()?;
 
     steps::step(
-        "5/6",
+        "5/7",
         "unit, integration and wall tests, on SQLite and PostgreSQL",
     );
     let postgres = match POSTGRES.get() {
@@ -84,7 +87,13 @@ pub fn run() -> anyhow::Result<Outcome> {
     steps::run(&mut tests)?;
     drop((postgres, kms, hsm));
 
-    steps::step("6/6", "browser tests in Chromium");
+    steps::step(
+        "6/7",
+        "the official stripe SDKs for Node and Python, against a demo",
+    );
+    sdks(&mut skipped)?;
+
+    steps::step("7/7", "browser tests in Chromium");
     match (CHROMIUM.get(), machine::on_path(&["npm"])) {
         (Ok(chromium), Some(_)) => browser(&chromium)?,
         (Err(why), _) => skipped.push(format!("browser tests: {why}")),
@@ -102,15 +111,61 @@ pub fn run() -> anyhow::Result<Outcome> {
     })
 }
 
+// One demo for both suites; `e2e/sdk/run.js` starts it.
+fn sdks(skipped: &mut Vec<String>) -> anyhow::Result<()> {
+    if machine::on_path(&["npm"]).is_none() {
+        skipped.push("the official SDKs' suites: install nodejs npm".to_owned());
+        return Ok(());
+    }
+    let sdk = workspace::root()?.join("e2e/sdk");
+    steps::run(npm_ci().current_dir(sdk.join("node")))?;
+    let mut suites = Command::new("node");
+    suites
+        .arg("run.js")
+        .current_dir(&sdk)
+        .env_remove("CARDSEAL_DEMO")
+        .env_remove("CARDSEAL_SDK_PYTHON")
+        .env("CARDSEAL_XTASK", workspace::built("xtask")?)
+        .env("CARDSEAL_PORTS", SDK_PORTS.to_string());
+    match PYTHON.get() {
+        Ok(python) => drop(suites.env("CARDSEAL_SDK_PYTHON", python_with_stripe(&python, &sdk)?)),
+        Err(why) => skipped.push(format!("the SDK suite in Python: {why}")),
+    }
+    steps::run(&mut suites)
+}
+
+// The interpreter of a virtual environment under target/ that holds what the suite's requirements pin.
+fn python_with_stripe(python: &Path, sdk: &Path) -> anyhow::Result<PathBuf> {
+    let folder = workspace::target()?.join("sdk-python");
+    let inside = folder.join("bin/python");
+    if !inside.exists() {
+        steps::run(Command::new(python).args(["-m", "venv"]).arg(&folder))?;
+    }
+    let mut install = Command::new(&inside);
+    install
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .arg("-r")
+        .arg(sdk.join("python/requirements.txt"));
+    steps::run(&mut install)?;
+    Ok(inside)
+}
+
+fn npm_ci() -> Command {
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"]);
+    npm
+}
+
 // The suite starts the demo itself, twice at once, on ports of its own.
-fn browser(chromium: &std::path::Path) -> anyhow::Result<()> {
+fn browser(chromium: &Path) -> anyhow::Result<()> {
     let e2e = workspace::root()?.join("e2e");
-    let mut install = Command::new("npm");
-    steps::run(
-        install
-            .args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"])
-            .current_dir(&e2e),
-    )?;
+    steps::run(npm_ci().current_dir(&e2e))?;
     let xtask = workspace::built("xtask")?;
     let mut tests = Command::new("npm");
     tests

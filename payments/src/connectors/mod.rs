@@ -12,7 +12,7 @@ use serde_json::Value;
 use service::Client;
 use service::client::Error as CallError;
 
-use crate::config::{AcquirerConfig, Dialect, secret_from_file};
+use crate::config::{AcquirerConfig, Dialect, Fees, secret_from_file};
 
 pub use responses::Decline;
 
@@ -124,6 +124,11 @@ impl Acquirer {
             authorization,
             connector,
         })
+    }
+
+    /// What a capture costs the merchant.
+    pub fn fees(&self) -> &Fees {
+        &self.config.fees
     }
 
     pub fn name(&self) -> &str {

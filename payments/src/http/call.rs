@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use service::headers::RequestId;
 use vault_api::keys::{ApiKey, Kind};
 
+use super::browser;
 use super::form;
 use super::params::Params;
 use crate::app::{App, Origin, Owner};
@@ -26,6 +27,8 @@ pub struct Call {
     pub owner: Owner,
     pub origin: Origin,
     pub params: Params,
+    /// Made from a browser, with a publishable key and one intent's client secret.
+    pub browser: bool,
     /// Keyed hash over method, path and body, which an idempotency key is compared by.
     pub hash: [u8; 32],
 }
@@ -35,7 +38,7 @@ impl FromRequest<App> for Call {
 
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Error> {
         let (head, body) = request.into_parts();
-        let owner = authenticate(app, &head.headers).await?;
+        let (owner, kind) = authenticate(app, &head.headers).await?;
         let reading = axum::body::to_bytes(body, MAX_BODY);
         let bytes = tokio::time::timeout(BODY_TIMEOUT, reading)
             .await
@@ -58,8 +61,13 @@ impl FromRequest<App> for Call {
         } else {
             query
         };
-        let params = Params::new(form::decode(form)?);
-        let path = head.uri.path().as_bytes();
+        let mut params = Params::new(form::decode(form)?);
+        let path = head.uri.path();
+        let browser = kind == Kind::Publishable;
+        if browser {
+            browser::admit(&app.seal, &head.method, path, &mut params)?;
+        }
+        let path = path.as_bytes();
         let hash = app
             .seal
             .mac("request", &[head.method.as_str().as_bytes(), path, &bytes]);
@@ -72,6 +80,7 @@ impl FromRequest<App> for Call {
             owner,
             origin,
             params,
+            browser,
             hash,
         })
     }
@@ -99,15 +108,15 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     Ok(Some(key.to_owned()))
 }
 
-/// Whose secret key the call presents, as a bearer token or as the user name of Basic authentication.
-async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Owner, Error> {
+/// Whose secret or publishable key the call presents, and which of both, as a bearer token or as the user name of Basic authentication.
+async fn authenticate(app: &App, headers: &HeaderMap) -> Result<(Owner, Kind), Error> {
     let presented = presented_key(headers).ok_or_else(|| {
         unauthenticated("You did not provide an API key. Send it as 'Authorization: Bearer sk_..'.")
     })?;
     let key =
         ApiKey::parse(&presented).map_err(|_| unauthenticated("Invalid API Key provided."))?;
-    if key.kind() != Kind::Secret {
-        let message = "This API takes secret keys (sk_..) only; keys for browsers or for the vault cannot be used.";
+    if !matches!(key.kind(), Kind::Secret | Kind::Publishable) {
+        let message = "This API takes secret keys (sk_..); keys for the vault cannot be used.";
         return Err(Refusal::new("secret_key_required", message)
             .status(StatusCode::UNAUTHORIZED)
             .into());
@@ -123,15 +132,16 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Owner, Error> {
             info
         }
     };
-    if info.kind != Kind::Secret || info.mode != key.mode() {
+    if info.kind != key.kind() || info.mode != key.mode() {
         return Err(Error::Vault(
             "key look-up: the answer is about another key".into(),
         ));
     }
-    Ok(Owner {
+    let owner = Owner {
         merchant: info.merchant,
         livemode: info.mode.is_live(),
-    })
+    };
+    Ok((owner, info.kind))
 }
 
 fn presented_key(headers: &HeaderMap) -> Option<String> {

@@ -6,10 +6,12 @@ use store::Tx;
 use super::params::Params;
 use crate::app::Owner;
 use crate::charges::Charge;
+use crate::customers::Customer;
 use crate::error::{Error, Refusal};
 use crate::intents::Intent;
 use crate::payment_methods::PaymentMethod;
 use crate::seal::Seal;
+use crate::setup_intents::SetupIntent;
 
 const MAX_PATHS: usize = 20;
 const MAX_DEPTH: usize = 4;
@@ -85,6 +87,8 @@ fn load(tx: &mut Tx<'_>, seal: &Seal, owner: &Owner, id: &str) -> Result<Option<
     Ok(match prefix {
         "pi" => Intent::find(tx, owner, id)?.map(|intent| intent.object(seal)),
         "ch" => Charge::find(tx, owner, id)?.map(|charge| charge.object()),
+        "cus" => Customer::find(tx, owner, id)?.map(|customer| customer.object()),
+        "seti" => SetupIntent::find(tx, owner, id)?.map(|intent| intent.object(seal)),
         "pm" => PaymentMethod::find(tx, owner, id)?.map(|method| method.object()),
         _ => None,
     })

@@ -61,7 +61,7 @@ where
     };
     let app = call.app.clone();
     let claim = Held {
-        scope: scope(&call.owner),
+        scope: scope(&call.owner, call.browser),
         key,
     };
     let subject = match claim.take(&app, call.hash, prefix).await? {
@@ -75,11 +75,13 @@ where
     claim.settle(&app, result).await
 }
 
-fn scope(owner: &Owner) -> String {
+// A browser's keys are its own: it can neither take nor see what the merchant's server uses.
+fn scope(owner: &Owner, browser: bool) -> String {
     format!(
-        "{}:{}",
+        "{}:{}{}",
         owner.merchant,
-        if owner.livemode { "live" } else { "test" }
+        if owner.livemode { "live" } else { "test" },
+        if browser { ":browser" } else { "" }
     )
 }
 

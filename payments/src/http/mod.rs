@@ -1,5 +1,6 @@
 //! The API's edge: the table of routes. Read next: [`call`], [`form`], [`params`], [`idempotency`].
 
+pub mod browser;
 pub mod call;
 pub mod expand;
 pub mod form;
@@ -18,7 +19,9 @@ use crate::app::App;
 use crate::error::{Error, Refusal};
 use crate::intents::{cancel, capture, confirm, create, retrieve, update};
 use crate::webhooks::endpoints;
-use crate::{charges, events, payment_methods, refunds};
+use crate::{
+    balance, charges, customers, events, payment_methods, refunds, saved_cards, setup_intents,
+};
 
 /// The version of Stripe's API whose shapes these are.
 pub const API_VERSION: &str = "2026-10-28.endive";
@@ -34,13 +37,31 @@ pub fn router(app: App) -> Router {
         )
         .route(
             "/v1/payment_intents/{id}",
-            get(retrieve::one).post(update::update),
+            get(retrieve::one)
+                .options(browser::preflight)
+                .layer(middleware::from_fn(browser::cors))
+                .post(update::update),
         )
-        .route("/v1/payment_intents/{id}/confirm", post(confirm::route))
+        .route(
+            "/v1/payment_intents/{id}/confirm",
+            post(confirm::route)
+                .options(browser::preflight)
+                .layer(middleware::from_fn(browser::cors)),
+        )
         .route("/v1/payment_intents/{id}/capture", post(capture::route))
         .route("/v1/payment_intents/{id}/cancel", post(cancel::route))
-        .route("/v1/payment_methods", post(payment_methods::create))
+        .route(
+            "/v1/payment_methods",
+            post(payment_methods::create).get(saved_cards::list),
+        )
         .route("/v1/payment_methods/{id}", get(payment_methods::retrieve))
+        .route("/v1/payment_methods/{id}/attach", post(saved_cards::attach))
+        .route("/v1/payment_methods/{id}/detach", post(saved_cards::detach))
+        .merge(customer_routes())
+        .merge(setup_routes())
+        .route("/v1/balance", get(balance::balance))
+        .route("/v1/balance_transactions", get(balance::list))
+        .route("/v1/balance_transactions/{id}", get(balance::retrieve))
         .route("/v1/charges", get(charges::list))
         .route("/v1/charges/{id}", get(charges::retrieve))
         .route("/v1/refunds", post(refunds::create).get(refunds::list))
@@ -62,6 +83,42 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn(echo_version))
         .layer(middleware::from_fn(service::headers::standard))
         .with_state(app)
+}
+
+fn customer_routes() -> Router<App> {
+    Router::new()
+        .route(
+            "/v1/customers",
+            post(customers::create).get(customers::list),
+        )
+        .route(
+            "/v1/customers/{id}",
+            get(customers::retrieve)
+                .post(customers::update)
+                .delete(customers::delete),
+        )
+        .route(
+            "/v1/customers/{id}/payment_methods",
+            get(saved_cards::list_of_customer),
+        )
+        .route(
+            "/v1/customers/{id}/payment_methods/{method}",
+            get(saved_cards::retrieve_of_customer),
+        )
+}
+
+fn setup_routes() -> Router<App> {
+    Router::new()
+        .route(
+            "/v1/setup_intents",
+            post(setup_intents::create::create).get(setup_intents::list),
+        )
+        .route("/v1/setup_intents/{id}", get(setup_intents::retrieve))
+        .route(
+            "/v1/setup_intents/{id}/confirm",
+            post(setup_intents::confirm::route),
+        )
+        .route("/v1/setup_intents/{id}/cancel", post(setup_intents::cancel))
 }
 
 // The URL is not repeated: it may hold anything.

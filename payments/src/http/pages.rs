@@ -12,6 +12,21 @@ use crate::error::{Error, Refusal};
 pub struct Page {
     limit: i64,
     cursor: Option<Cursor>,
+    created: Created,
+}
+
+/// The range of `created`, in milliseconds: from, and before.
+#[derive(Debug, Clone, Copy)]
+struct Created {
+    from: i64,
+    before: i64,
+}
+
+impl Created {
+    const ALL: Self = Self {
+        from: 0,
+        before: i64::MAX,
+    };
 }
 
 #[derive(Debug, Clone)]
@@ -48,17 +63,57 @@ impl Page {
                 return Err(Refusal::plain(message).into());
             }
         };
-        Ok(Self { limit, cursor })
+        Ok(Self {
+            limit,
+            cursor,
+            created: Created::ALL,
+        })
     }
 
-    /// The rows of the page, newest first, and whether there are more beyond it. `filter` is a column and the value it
-    /// must have.
+    /// Takes the paging parameters and `created`: a time, or a hash of `gt`, `gte`, `lt`, `lte`, in Unix seconds.
+    pub fn with_created(params: &mut Params) -> Result<Self, Error> {
+        let mut page = Self::parse(params)?;
+        let created = &mut page.created;
+        if !params.is_hash("created") {
+            if let Some(at) = params.integer("created")? {
+                *created = Created {
+                    from: millis(at),
+                    before: millis(at.saturating_add(1)),
+                };
+            }
+            return Ok(page);
+        }
+        let Some(mut range) = params.hash("created")? else {
+            return Ok(page);
+        };
+        for (name, from, add) in [
+            ("gte", true, 0),
+            ("gt", true, 1),
+            ("lt", false, 0),
+            ("lte", false, 1),
+        ] {
+            let Some(at) = range.integer(name)? else {
+                continue;
+            };
+            let at = millis(at.saturating_add(add));
+            if from {
+                created.from = created.from.max(at);
+            } else {
+                created.before = created.before.min(at);
+            }
+        }
+        range.finish()?;
+        Ok(page)
+    }
+
+    /// The rows of the page, newest first, and whether there are more beyond it. `filters` are columns and the
+    /// values that they must have.
     pub fn select(
         &self,
         tx: &mut Tx<'_>,
         listed: &Listed,
         owner: &Owner,
-        filter: Option<(&'static str, &str)>,
+        filters: &[(&'static str, &str)],
     ) -> Result<(Vec<Row>, bool), Error> {
         let Listed { table, columns } = listed;
         let (beyond, order, param, id) = match &self.cursor {
@@ -79,21 +134,26 @@ impl Page {
                 (row.get(0)?, id.clone())
             }
         };
-        let column = filter.map_or("merchant", |(column, _)| column);
-        let value = filter.map_or(owner.merchant.as_str(), |(_, value)| value);
-        let sql = format!(
-            "select {columns} from {table} where merchant = $1 and livemode = $2 and {column} = $3
-             and (created_ms, id) {beyond} ($4, $5) order by created_ms {order}, id {order} limit $6"
-        );
-        let values = params![
+        let mut values = params![
             &owner.merchant,
             owner.livemode,
-            value,
             at_ms,
             at_id,
-            self.limit + 1
-        ];
-        let mut rows = tx.all(&sql, values)?;
+            self.limit + 1,
+            self.created.from,
+            self.created.before
+        ]
+        .to_vec();
+        let mut also = String::new();
+        for (column, value) in filters {
+            values.extend_from_slice(params![*value]);
+            also.push_str(&format!(" and {column} = ${}", values.len()));
+        }
+        let sql = format!(
+            "select {columns} from {table} where merchant = $1 and livemode = $2 and (created_ms, id) {beyond} ($3, $4)
+             and created_ms >= $6 and created_ms < $7 {also} order by created_ms {order}, id {order} limit $5"
+        );
+        let mut rows = tx.all(&sql, &values)?;
         let more = rows.len() as i64 > self.limit;
         rows.truncate(self.limit as usize);
         if order == "asc" {
@@ -101,6 +161,10 @@ impl Page {
         }
         Ok((rows, more))
     }
+}
+
+fn millis(seconds: i64) -> i64 {
+    seconds.saturating_mul(1000)
 }
 
 /// Stripe's list object.

@@ -128,6 +128,16 @@ impl Params {
         })
     }
 
+    /// Whether the parameter is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.parts.contains_key(name)
+    }
+
+    /// Whether the parameter is there and is a hash.
+    pub fn is_hash(&self, name: &str) -> bool {
+        matches!(self.parts.get(name), Some(Node::Parts(_)))
+    }
+
     /// A hash.
     pub fn hash(&mut self, name: &str) -> Result<Option<Self>, Error> {
         match self.parts.remove(name) {

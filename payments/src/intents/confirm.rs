@@ -6,21 +6,21 @@
 
 use axum::extract::Path;
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::{Tx, params};
-use vault_api::keys::hex;
-use vault_api::tokens::{Exchange, Exchanged, GrantInfo, Purpose};
+use vault_api::tokens::{Exchanged, GrantInfo};
 
-use super::Intent;
+use super::{Details, Intent};
 use crate::app::{App, Origin, Owner};
 use crate::attempts::{self, Attempt};
 use crate::error::{Error, Refusal};
+use crate::exchange;
+use crate::http::browser::reduce;
 use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::http::params::Params;
-use crate::payment_methods::{PaymentMethod, remember_card, take_token};
-use crate::vault::Failure;
+use crate::payment_methods::{PaymentMethod, remember_card, remember_stored_card, take_token};
 
 /// Where the card comes from.
 #[derive(Debug, Clone)]
@@ -55,13 +55,43 @@ impl Source {
     }
 }
 
-/// Takes what a confirmation may say besides: nothing of it changes a card payment without 3-D Secure.
-pub fn take_options(params: &mut Params) -> Result<(), Error> {
-    params.boolean("off_session")?;
-    params.text("return_url", 2_048)?;
-    params.boolean("error_on_requires_action")?;
-    params.boolean("use_stripe_sdk")?;
-    Ok(())
+/// What a confirmation may say besides.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    off_session: Option<bool>,
+    return_url: Option<String>,
+    setup_future_usage: Option<&'static str>,
+}
+
+/// When the card may be used again.
+pub const USAGES: &[&str] = &["off_session", "on_session"];
+
+impl Options {
+    /// Takes them.
+    pub fn take(params: &mut Params) -> Result<Self, Error> {
+        // Without 3-D Secure there is no action, so these two change nothing.
+        params.boolean("error_on_requires_action")?;
+        params.boolean("use_stripe_sdk")?;
+        Ok(Self {
+            off_session: params.boolean("off_session")?,
+            return_url: params.text("return_url", 2_048)?,
+            setup_future_usage: params.one_of("setup_future_usage", USAGES)?,
+        })
+    }
+
+    /// Writes them into the intent's details; false when they say nothing.
+    pub fn apply(&self, details: &mut Details) -> bool {
+        if let Some(off_session) = self.off_session {
+            details.off_session = Some(off_session);
+        }
+        if let Some(url) = &self.return_url {
+            details.return_url = Some(url.clone());
+        }
+        if let Some(usage) = self.setup_future_usage {
+            details.setup_future_usage = Some(usage.to_owned());
+        }
+        self.off_session.is_some() || self.return_url.is_some() || self.setup_future_usage.is_some()
+    }
 }
 
 /// The id of the payment method that a call makes, from the id of what the call makes: the same when resumed.
@@ -72,14 +102,17 @@ pub fn method_id(subject: &str) -> String {
     )
 }
 
-/// That the merchant has such a payment method.
-pub fn usable(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<PaymentMethod, Error> {
+/// The merchant's payment method with this id, if an intent of `customer` may use it.
+pub fn usable(
+    tx: &mut Tx<'_>,
+    owner: &Owner,
+    id: &str,
+    customer: Option<&str>,
+) -> Result<PaymentMethod, Error> {
     let found = PaymentMethod::find(tx, owner, id)?;
-    found.ok_or_else(|| {
-        Refusal::no_such("PaymentMethod")
-            .param("payment_method")
-            .into()
-    })
+    let found = found.ok_or_else(|| Refusal::no_such("PaymentMethod").param("payment_method"))?;
+    found.check_customer(customer)?;
+    Ok(found)
 }
 
 /// One confirmation.
@@ -90,15 +123,17 @@ pub struct Confirm {
     /// Its id, which its attempts carry.
     pub confirmation: String,
     pub source: Option<Source>,
+    pub options: Options,
 }
 
 /// `POST /v1/payment_intents/{id}/confirm`
 pub async fn route(Path(id): Path<String>, call: Call) -> Response {
     idempotency::run(call, "cnf", |mut call, confirmation| async move {
         let source = Source::take(&mut call.params)?;
-        take_options(&mut call.params)?;
+        let options = Options::take(&mut call.params)?;
         let expand = Expand::parse(&mut call.params)?;
         call.params.finish()?;
+        let browser = call.browser;
         let Call {
             app, owner, origin, ..
         } = call;
@@ -108,9 +143,17 @@ pub async fn route(Path(id): Path<String>, call: Call) -> Response {
             intent: id.clone(),
             confirmation,
             source,
+            options,
         };
-        confirm(&app, &wanted).await?;
-        answer(&app, owner, id, expand).await
+        let done = match confirm(&app, &wanted).await {
+            Ok(()) => answer(&app, owner, id, expand).await,
+            Err(error) => Err(error),
+        };
+        if browser {
+            // Before it is kept for replays.
+            return done.map(reduce).map_err(Error::reduced);
+        }
+        done
     })
     .await
 }
@@ -135,7 +178,7 @@ pub async fn confirm(app: &App, wanted: &Confirm) -> Result<(), Error> {
         None => prepare(app, wanted).await?,
         Some(open) => resumed(app, wanted, open).await?,
     };
-    let grant = exchange(app, &intent, &method).await;
+    let grant = exchange::for_payment(app, &intent, &method, &wanted.confirmation).await;
     let first = match (before.last(), &grant) {
         (Some(open), _) => open.clone(),
         (None, Ok(exchanged)) => begin(app, wanted, &intent, &method, exchanged).await?,
@@ -166,19 +209,27 @@ async fn prepare(app: &App, wanted: &Confirm) -> Result<(Intent, PaymentMethod),
         _ => None,
     };
     let (shared, owner, id) = (app.clone(), wanted.owner.clone(), wanted.intent.clone());
+    let options = wanted.options.clone();
     let write = move |tx: &mut Tx<'_>| -> Result<(Intent, PaymentMethod), Error> {
-        let intent = Intent::load(tx, &owner, &id)?;
+        let mut intent = Intent::load(tx, &owner, &id)?;
         let confirmable =
             ["requires_payment_method", "requires_confirmation"].contains(&intent.status.as_str());
         if !confirmable {
             return Err(intent.unexpected_state(&shared.seal, "confirm"));
         }
+        if options.apply(&mut intent.details) {
+            tx.execute(
+                "update payment_intents set details = $2 where id = $1",
+                params![&id, json!(intent.details).to_string()],
+            )?;
+        }
+        let customer = intent.customer.as_deref();
         let method = match (&fresh, named.as_ref().or(intent.payment_method.as_ref())) {
             (Some(fresh), _) => {
                 fresh.insert(tx)?;
-                usable(tx, &owner, &fresh.id)?
+                usable(tx, &owner, &fresh.id, customer)?
             }
-            (None, Some(id)) => usable(tx, &owner, id)?,
+            (None, Some(id)) => usable(tx, &owner, id, customer)?,
             (None, None) => return Err(without_method(&shared, &intent)),
         };
         Ok((intent, method))
@@ -206,64 +257,11 @@ async fn resumed(
         open.payment_method.clone(),
     );
     let read = move |tx: &mut Tx<'_>| {
-        Ok((
-            Intent::load(tx, &owner, &intent)?,
-            usable(tx, &owner, &method)?,
-        ))
+        let method = PaymentMethod::find(tx, &owner, &method)?;
+        let method = method.ok_or(Error::Internal("an attempt's payment method is gone"))?;
+        Ok((Intent::load(tx, &owner, &intent)?, method))
     };
     app.store.read(read).await
-}
-
-async fn exchange(app: &App, intent: &Intent, method: &PaymentMethod) -> Result<Exchanged, Error> {
-    let token = method.token(&app.seal)?;
-    let key = hex(&app
-        .seal
-        .mac("exchange", &[intent.id.as_bytes(), token.as_bytes()]));
-    let body = Exchange {
-        source: token,
-        purpose: Purpose::Payment,
-        intent: Some(intent.id.clone()),
-        amount: Some(intent.amount),
-        currency: Some(intent.currency.clone()),
-        cvc_token: None,
-        store: None,
-    };
-    let exchanged = app
-        .vault
-        .exchange(&intent.owner.merchant, &key, &body)
-        .await;
-    let exchanged = exchanged.map_err(|failure| exchange_error(&failure))?;
-    if exchanged.grant.is_none() {
-        return Err(Error::Vault("exchange: no grant in the answer".into()));
-    }
-    Ok(exchanged)
-}
-
-fn exchange_error(failure: &Failure) -> Error {
-    let Failure::Refused(problem) = failure else {
-        return Error::Vault(format!("exchange: {failure}"));
-    };
-    let refusal = match problem.code.as_str() {
-        "token_already_used" | "idempotency_mismatch" | "grant_exhausted" => Refusal::new(
-            "token_already_used",
-            "The token has already been used. Each token can be used once; ask the buyer for the card again.",
-        ),
-        "token_expired" | "token_revoked" | "grant_expired" => Refusal::new(
-            "resource_missing",
-            "No such token: it has expired. Ask the buyer for the card again.",
-        ),
-        "not_found" => Refusal::no_such("token"),
-        "binding_mismatch" => Refusal::new(
-            "payment_intent_incompatible_payment_method",
-            "The token is bound to another PaymentIntent, amount or currency.",
-        ),
-        "rate_limited" => {
-            let refusal = Refusal::new("rate_limit", "Too many requests. Please try again later.");
-            refusal.status(http::StatusCode::TOO_MANY_REQUESTS)
-        }
-        _ => return Error::Vault(format!("exchange: {failure}")),
-    };
-    refusal.param("payment_method").into()
 }
 
 // The attempt and the intent's new state, in one transaction, before anything is sent.
@@ -280,6 +278,7 @@ async fn begin(
         .ok_or(Error::Internal("no acquirer is configured"))?;
     let attempt = Attempt::new(app, first, wanted, intent, &method.id);
     let (shared, card) = (app.clone(), exchanged.card.clone());
+    let stored = exchanged.stored_card.as_ref().map(|card| card.id.clone());
     let write = move |tx: &mut Tx<'_>| -> Result<Attempt, Error> {
         // Whoever changed amount or state since it was read wins; this confirmation begins again with a new call.
         let moved = tx.execute(
@@ -293,6 +292,9 @@ async fn begin(
             return Err(intent.unexpected_state(&shared.seal, "confirm"));
         }
         remember_card(tx, &attempt.payment_method, &card)?;
+        if let Some(stored) = &stored {
+            remember_stored_card(tx, &attempt.payment_method, stored)?;
+        }
         attempt.insert(tx)?;
         Ok(attempt.clone())
     };

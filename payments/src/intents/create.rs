@@ -4,10 +4,11 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use store::{Tx, params};
 
-use super::confirm::{self, Confirm, Source};
+use super::confirm::{self, Confirm, Options, Source, USAGES};
 use super::{Details, Intent};
 use crate::app::{Origin, Owner};
 use crate::currency;
+use crate::customers::Customer;
 use crate::error::{Error, Refusal};
 use crate::events;
 use crate::http::call::Call;
@@ -47,10 +48,13 @@ pub async fn create(call: Call) -> Response {
         }
         let (shared, origin_of_event) = (app.clone(), origin.clone());
         let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            if let Some(customer) = &intent.customer {
+                Customer::named(tx, &intent.owner, customer)?;
+            }
             if let Some(method) = &method {
                 method.insert(tx)?;
             } else if let Some(id) = &intent.payment_method {
-                confirm::usable(tx, &intent.owner, id)?;
+                confirm::usable(tx, &intent.owner, id, intent.customer.as_deref())?;
             }
             insert(tx, &shared.seal, &intent, &origin_of_event)
         };
@@ -65,6 +69,8 @@ pub async fn create(call: Call) -> Response {
                 intent: id.clone(),
                 confirmation,
                 source,
+                // The row has them already.
+                options: Options::default(),
             };
             confirm::confirm(&app, &confirm).await?;
         }
@@ -80,6 +86,7 @@ struct Wanted {
     manual: bool,
     confirm: bool,
     source: Option<Source>,
+    customer: Option<String>,
     details: Details,
     expand: Expand,
 }
@@ -104,8 +111,10 @@ impl Wanted {
         if !confirm {
             refuse_without_confirm(params, &["off_session", "return_url"])?;
         }
-        confirm::take_options(params)?;
+        let options = Options::take(params)?;
+        options.apply(&mut details);
         Ok(Self {
+            customer: params.text("customer", 100)?,
             amount,
             currency,
             manual: method == Some("manual"),
@@ -133,6 +142,7 @@ impl Wanted {
             canceled_at: None,
             cancellation_reason: None,
             details: self.details.clone(),
+            customer: self.customer.clone(),
         }
     }
 }
@@ -165,7 +175,7 @@ pub fn take_details(params: &mut Params, details: &mut Details) -> Result<(), Er
         }
         details.receipt_email = email;
     }
-    if let Some(usage) = params.one_of("setup_future_usage", &["off_session", "on_session"])? {
+    if let Some(usage) = params.one_of("setup_future_usage", USAGES)? {
         details.setup_future_usage = Some(usage.into());
     }
     if let Some(types) = params.list("payment_method_types", 50)? {
@@ -178,7 +188,8 @@ pub fn take_details(params: &mut Params, details: &mut Details) -> Result<(), Er
     merge_metadata(&mut details.metadata, params.metadata()?)
 }
 
-fn automatic_payment_methods(params: &mut Params) -> Result<Option<Value>, Error> {
+/// Takes `automatic_payment_methods`.
+pub fn automatic_payment_methods(params: &mut Params) -> Result<Option<Value>, Error> {
     let Some(mut hash) = params.hash("automatic_payment_methods")? else {
         return Ok(None);
     };
@@ -209,8 +220,8 @@ fn refuse_without_confirm(params: &mut Params, names: &[&str]) -> Result<(), Err
 fn insert(tx: &mut Tx<'_>, seal: &Seal, intent: &Intent, origin: &Origin) -> Result<(), Error> {
     let inserted = tx.execute(
         "insert into payment_intents (id, merchant, livemode, created_ms, amount, currency, status, capture_method,
-             payment_method, details)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
+             payment_method, details, customer)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing",
         params![
             &intent.id,
             &intent.owner.merchant,
@@ -222,6 +233,7 @@ fn insert(tx: &mut Tx<'_>, seal: &Seal, intent: &Intent, origin: &Origin) -> Res
             &intent.capture_method,
             intent.payment_method.clone(),
             json!(intent.details).to_string(),
+            intent.customer.clone(),
         ],
     )?;
     if inserted == 1 {

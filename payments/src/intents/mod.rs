@@ -22,7 +22,7 @@ pub const LISTED: Listed = Listed {
     table: "payment_intents",
     columns: "id, merchant, livemode, created_ms, amount, currency, status, capture_method, amount_capturable, \
               amount_received, payment_method, latest_charge, last_payment_error, canceled_at, cancellation_reason, \
-              details",
+              details, customer",
 };
 
 /// A payment intent.
@@ -43,6 +43,7 @@ pub struct Intent {
     pub canceled_at: Option<i64>,
     pub cancellation_reason: Option<String>,
     pub details: Details,
+    pub customer: Option<String>,
 }
 
 /// What is only kept and shown.
@@ -56,6 +57,8 @@ pub struct Details {
     pub statement_descriptor_suffix: Option<String>,
     pub return_url: Option<String>,
     pub setup_future_usage: Option<String>,
+    /// The buyer was not there when it was confirmed.
+    pub off_session: Option<bool>,
     pub payment_method_types: Vec<String>,
     /// Stripe's `automatic_payment_methods`, when it was sent.
     pub automatic_payment_methods: Option<Value>,
@@ -84,6 +87,7 @@ impl Intent {
             canceled_at: row.get(13)?,
             cancellation_reason: row.get(14)?,
             details: from_column(&row.get::<String>(15)?)?,
+            customer: row.get(16)?,
         })
     }
 

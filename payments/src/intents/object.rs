@@ -28,7 +28,7 @@ impl Intent {
             "confirmation_method": "automatic",
             "created": self.created_ms.div_euclid(1000),
             "currency": self.currency,
-            "customer": null,
+            "customer": self.customer,
             "customer_account": null,
             "description": details.description,
             "excluded_payment_method_types": null,

@@ -9,6 +9,7 @@ use super::Intent;
 use super::confirm::{self, Source};
 use super::create::take_details;
 use crate::currency;
+use crate::customers::Customer;
 use crate::error::Error;
 use crate::http::call::Call;
 use crate::http::expand::Expand;
@@ -28,6 +29,7 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
                 .into());
         }
         let source = Source::take(&mut call.params)?;
+        let customer = call.params.text("customer", 100)?;
         let (app, owner) = (call.app.clone(), call.owner.clone());
         let (load_owner, load_id) = (owner.clone(), id.clone());
         let mut details = app
@@ -58,21 +60,25 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
         };
         let (shared, write_owner, write_id) = (app.clone(), owner.clone(), id.clone());
         let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            if let Some(customer) = &customer {
+                Customer::named(tx, &write_owner, customer)?;
+            }
             if let Some(method) = &method {
                 method.insert(tx)?;
             } else if let Some(id) = &method_id {
-                confirm::usable(tx, &write_owner, id)?;
+                let of = Intent::load(tx, &write_owner, &write_id)?.customer;
+                confirm::usable(tx, &write_owner, id, customer.as_deref().or(of.as_deref()))?;
             }
             let open = "('requires_payment_method', 'requires_confirmation', 'requires_action')";
             // Words about a payment may be changed at any time, its terms only before it is sent.
-            let states = if amount.is_some() || method_id.is_some() {
+            let states = if amount.is_some() || method_id.is_some() || customer.is_some() {
                 format!("and status in {open}")
             } else {
                 String::new()
             };
             let sql = format!(
                 "update payment_intents set details = $4, amount = coalesce($5, amount),
-                     payment_method = coalesce($6, payment_method),
+                     payment_method = coalesce($6, payment_method), customer = coalesce($7, customer),
                      status = case when $6 is not null and status = 'requires_payment_method'
                                    then 'requires_confirmation' else status end
                  where id = $1 and merchant = $2 and livemode = $3 {states}"
@@ -84,6 +90,7 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
                 json!(details).to_string(),
                 amount,
                 method_id.clone(),
+                customer.clone(),
             ];
             if tx.execute(&sql, values)? == 0 {
                 return Err(Intent::load(tx, &write_owner, &write_id)?

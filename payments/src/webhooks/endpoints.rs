@@ -311,7 +311,7 @@ pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
     call.params.finish()?;
     let owner = call.owner;
     let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let (rows, more) = page.select(tx, &LISTED, &owner, None)?;
+        let (rows, more) = page.select(tx, &LISTED, &owner, &[])?;
         let data = rows.iter().map(|row| Ok(Endpoint::from_row(row)?.object()));
         Ok(pages::list(
             "/v1/webhook_endpoints",

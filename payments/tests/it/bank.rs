@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use vault_api::forward::{Close, Forward};
 use vault_api::keys::{ApiKey, Kind, Lookup, Mode};
-use vault_api::tokens::Exchange;
+use vault_api::tokens::{Exchange, Purpose};
 use vault_api::{Code, Grant, Token};
 
 /// What a card does when it is sent.
@@ -39,6 +39,16 @@ pub enum Card {
 struct TokenRow {
     used_by: Option<String>,
     grant: Grant,
+    card: Card,
+    stored: Option<String>,
+}
+
+/// A stored card of the vault.
+struct StoredRow {
+    card: Card,
+    active: bool,
+    /// Grants, by the key they were asked for with.
+    grants: HashMap<String, Grant>,
 }
 
 #[derive(Default)]
@@ -46,6 +56,9 @@ pub struct Book {
     tokens: HashMap<String, TokenRow>,
     /// Grants, by their public half.
     grants: HashMap<String, Card>,
+    stored: HashMap<String, StoredRow>,
+    /// Stored cards that the approval of a grant makes active, by the grant's public half.
+    pending: HashMap<String, String>,
     keys: HashMap<String, Value>,
     /// The vault's recorded attempts.
     attempts: HashMap<String, Value>,
@@ -80,6 +93,8 @@ impl Bank {
         let row = TokenRow {
             used_by: None,
             grant: Grant::random(),
+            card,
+            stored: None,
         };
         let mut book = self.book();
         book.grants.insert(row.grant.public().to_owned(), card);
@@ -186,18 +201,67 @@ async fn exchange(
     }
     let mut book = bank.book();
     book.exchanges += 1;
+    if body.source.starts_with("card_") {
+        return exchange_stored(&mut book, &key, &body);
+    }
+    let book = &mut *book;
     let Some(row) = book.tokens.get_mut(&body.source) else {
         return problem(Code::NotFound);
     };
     if row.used_by.get_or_insert_with(|| key.clone()) != &key {
         return problem(Code::TokenAlreadyUsed);
     }
-    let grant = json!({
-        "id": row.grant.expose(), "amount": body.amount, "currency": body.currency, "expires_at": 0,
-        "authorisations_left": 3, "authentications_left": 3, "cvc": true,
-    });
-    let card = json!({ "brand": "visa", "last4": "4242", "exp_month": 12, "exp_year": 2040 });
-    Json(json!({ "grant": grant, "card": card })).into_response()
+    let storage = body.purpose == Purpose::Storage;
+    let mut answer = json!({ "card": shown() });
+    if storage || body.store.is_some() {
+        let id = row
+            .stored
+            .get_or_insert_with(|| vault_api::ids::new_id("card"));
+        book.stored.entry(id.clone()).or_insert_with(|| StoredRow {
+            card: row.card,
+            active: storage,
+            grants: HashMap::new(),
+        });
+        if !storage {
+            book.pending
+                .insert(row.grant.public().to_owned(), id.clone());
+        }
+        answer["stored_card"] = json!({
+            "id": id, "object": "stored_card", "status": if storage { "active" } else { "pending" }, "card": shown(),
+            "created": 0,
+        });
+    }
+    if !storage {
+        answer["grant"] = granted(&row.grant, &body, true);
+    }
+    Json(answer).into_response()
+}
+
+fn exchange_stored(book: &mut Book, key: &str, body: &Exchange) -> Response {
+    let Some(row) = book.stored.get_mut(&body.source).filter(|row| row.active) else {
+        return problem(Code::NotFound);
+    };
+    if body.purpose == Purpose::Storage || body.store.is_some() {
+        return problem(Code::InvalidRequest);
+    }
+    let grant = row
+        .grants
+        .entry(key.to_owned())
+        .or_insert_with(Grant::random);
+    book.grants.insert(grant.public().to_owned(), row.card);
+    // A stored card has no security code.
+    Json(json!({ "card": shown(), "grant": granted(grant, body, false) })).into_response()
+}
+
+fn shown() -> Value {
+    json!({ "brand": "visa", "last4": "4242", "exp_month": 12, "exp_year": 2040 })
+}
+
+fn granted(grant: &Grant, body: &Exchange, cvc: bool) -> Value {
+    json!({
+        "id": grant.expose(), "amount": body.amount, "currency": body.currency, "expires_at": 0,
+        "authorisations_left": 3, "authentications_left": 3, "cvc": cvc,
+    })
 }
 
 async fn forward(
@@ -218,6 +282,13 @@ async fn forward(
         let card = book.grants[body.grant.public()];
         let answer = send(&mut book, card, &body);
         book.attempts.insert(body.attempt.clone(), answer.clone());
+        let approved = ["captured", "authorised"].map(Value::from);
+        if approved.contains(&answer["response"]["body"]["status"])
+            && let Some(id) = book.pending.remove(body.grant.public())
+            && let Some(row) = book.stored.get_mut(&id)
+        {
+            row.active = true;
+        }
         (answer, card == Card::VaultHangs)
     };
     if hangs {

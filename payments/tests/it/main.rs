@@ -2,14 +2,18 @@
 //! server) on PostgreSQL.
 
 mod bank;
+mod browser;
 mod hooks;
 mod world;
 
 mod bad_input;
+mod balance;
 mod cli;
+mod customers;
 mod failover;
 mod idempotency;
 mod pay;
 mod refunds;
+mod setup_intents;
 mod unknown;
 mod webhooks;

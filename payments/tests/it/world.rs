@@ -100,7 +100,8 @@ impl World {
         std::fs::write(folder.join("acquirer.key"), ACQUIRER_KEY).expect("written");
         let acquirers = format!(
             "[[acquirer]]\nname = \"first\"\ndialect = \"json\"\ndestination = \"acquirer\"\nbase_url = \"{url}\"\n\
-             api_key_file = \"acquirer.key\"\nconnect_ms = 1000\ntotal_ms = 1500\nsettle_after_s = 3\n"
+             api_key_file = \"acquirer.key\"\nconnect_ms = 1000\ntotal_ms = 1500\nsettle_after_s = 3\n\
+             fees = {{ basis_points = 290, fixed = {{ usd = 30 }} }}\n"
         );
         std::fs::write(folder.join("acquirers.toml"), acquirers).expect("written");
         std::fs::write(folder.join("vault.url"), &url).expect("written");
@@ -213,6 +214,24 @@ impl World {
             &encode(form),
         )
         .await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, &self.merchant.clone(), None, "")
+            .await
+    }
+
+    /// A new customer's id.
+    pub async fn customer(&self) -> String {
+        let form = [("email", "buyer@example.com"), ("name", "A Buyer")];
+        self.post("/v1/customers", &form).await.ok().id()
+    }
+
+    /// A new payment method's id.
+    pub async fn method(&self, card: Card) -> String {
+        let token = self.token(card);
+        let form = [("type", "card"), ("card[token]", token.as_str())];
+        self.post("/v1/payment_methods", &form).await.ok().id()
     }
 
     pub async fn post_as(&self, key: &str, path: &str, form: &[(&str, &str)]) -> Answer {
@@ -334,6 +353,16 @@ impl World {
             .rows("select transfer, cast(sum(amount) as bigint) from ledger_entries group by transfer having sum(amount) <> 0")
             .await;
         assert!(odd.is_empty(), "transfers that do not balance: {odd:?}");
+        let balances = self
+            .rows("select currency, cast(sum(net) as bigint) from balance_transactions group by currency order by currency")
+            .await;
+        let owed = self
+            .rows("select currency, cast(-sum(amount) as bigint) from ledger_entries where account = 'merchant_balance' group by currency order by currency")
+            .await;
+        assert_eq!(
+            balances, owed,
+            "the balance transactions and the ledger disagree"
+        );
         let leaks = self
             .rows("select id, created_ms from events where body like '%tok\\_%' escape '\\' or body like '%grant\\_%' escape '\\'")
             .await;

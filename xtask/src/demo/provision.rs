@@ -214,6 +214,7 @@ api_key_file = "secrets/acquirer_key"
 connect_ms = 2000
 total_ms = 12000
 settle_after_s = 60
+fees = {{ basis_points = 290, fixed = {{ usd = 30, eur = 25 }} }}
 "#,
         acquirer = ports.url(ports::ACQUIRER)
     )

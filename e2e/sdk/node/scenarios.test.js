@@ -1,0 +1,184 @@
+/** What merchants' code does with the official SDK for Node. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+import Stripe from 'stripe';
+
+import { bodyOf, booked, card, client, demo, droppingProxy, freshAmount, serve, token } from './cardseal.js';
+
+const stripe = client();
+
+test('pay: create and confirm, then read intent, charge and payment method back', async () => {
+  const amount = freshAmount();
+  const paid = await stripe.paymentIntents.create({
+    amount, currency: 'usd', confirm: true, metadata: { order: 'o-1' }, ...(await card()),
+  });
+  assert.equal(paid.status, 'succeeded');
+  assert.equal(paid.amount_received, amount);
+  const read = await stripe.paymentIntents.retrieve(paid.id, { expand: ['latest_charge', 'payment_method'] });
+  assert.equal(read.latest_charge.paid, true);
+  assert.equal(read.latest_charge.payment_method_details.card.last4, '4242');
+  assert.equal(read.payment_method.card.brand, 'visa');
+  assert.equal(read.metadata.order, 'o-1');
+  const entries = await booked(amount);
+  assert.equal(entries.length, 1, JSON.stringify(entries));
+});
+
+test('pay in two steps, with a PaymentMethod made first', async () => {
+  const method = await stripe.paymentMethods.create({ type: 'card', card: { token: await token() } });
+  const intent = await stripe.paymentIntents.create({ amount: freshAmount(), currency: 'eur' });
+  assert.equal(intent.status, 'requires_payment_method');
+  const paid = await stripe.paymentIntents.confirm(intent.id, { payment_method: method.id });
+  assert.equal(paid.status, 'succeeded');
+});
+
+test('decline: a StripeCardError, and the intent takes another card', async () => {
+  const amount = freshAmount();
+  const declined = stripe.paymentIntents.create({
+    amount, currency: 'usd', confirm: true, ...(await card('4000000000009995')),
+  });
+  const error = await declined.then(() => assert.fail('not declined'), (refused) => refused);
+  assert.ok(error instanceof Stripe.errors.StripeCardError, String(error));
+  assert.equal(error.code, 'card_declined');
+  assert.equal(error.decline_code, 'insufficient_funds');
+  assert.equal(error.statusCode, 402);
+  assert.equal(error.payment_intent.status, 'requires_payment_method');
+  assert.equal(error.payment_intent.last_payment_error.code, 'card_declined');
+  const paid = await stripe.paymentIntents.confirm(error.payment_intent.id, await card());
+  assert.equal(paid.status, 'succeeded');
+});
+
+test('capture later: less than was authorised', async () => {
+  const amount = freshAmount();
+  const held = await stripe.paymentIntents.create({
+    amount, currency: 'usd', capture_method: 'manual', confirm: true, ...(await card()),
+  });
+  assert.equal(held.status, 'requires_capture');
+  assert.equal(held.amount_capturable, amount);
+  const captured = await stripe.paymentIntents.capture(held.id, { amount_to_capture: amount - 500 });
+  assert.equal(captured.status, 'succeeded');
+  assert.equal(captured.amount_received, amount - 500);
+});
+
+test('cancel an authorisation', async () => {
+  const held = await stripe.paymentIntents.create({
+    amount: freshAmount(), currency: 'usd', capture_method: 'manual', confirm: true, ...(await card()),
+  });
+  const canceled = await stripe.paymentIntents.cancel(held.id, { cancellation_reason: 'requested_by_customer' });
+  assert.equal(canceled.status, 'canceled');
+  assert.equal(canceled.cancellation_reason, 'requested_by_customer');
+});
+
+test('refund twice, in parts, and not once more', async () => {
+  const amount = freshAmount();
+  const paid = await stripe.paymentIntents.create({ amount, currency: 'usd', confirm: true, ...(await card()) });
+  const first = await stripe.refunds.create({ payment_intent: paid.id, amount: 4_000 });
+  assert.equal(first.status, 'succeeded');
+  const second = await stripe.refunds.create({ charge: paid.latest_charge });
+  assert.equal(second.amount, amount - 4_000);
+  await assert.rejects(stripe.refunds.create({ payment_intent: paid.id }), { code: 'charge_already_refunded' });
+  const charge = await stripe.charges.retrieve(paid.latest_charge);
+  assert.equal(charge.refunded, true);
+  assert.equal(charge.amount_refunded, amount);
+});
+
+test('list with auto-paging: each once, newest first', async () => {
+  const made = [];
+  const run = randomUUID();
+  for (let at = 0; at < 5; at += 1) {
+    const intent = await stripe.paymentIntents.create({ amount: 100 + at, currency: 'usd', metadata: { run } });
+    made.unshift(intent.id);
+  }
+  const found = [];
+  for await (const intent of stripe.paymentIntents.list({ limit: 2 })) {
+    if (intent.metadata.run === run) found.push(intent.id);
+    if (found.length === made.length) break;
+  }
+  assert.deepEqual(found, made);
+});
+
+test('webhooks: constructEvent on what a local receiver got', async () => {
+  const received = [];
+  const receiver = await serve(async (incoming, outgoing) => {
+    received.push({ body: await bodyOf(incoming), signature: incoming.headers['stripe-signature'] });
+    outgoing.writeHead(200).end();
+  });
+  const endpoint = await stripe.webhookEndpoints.create({
+    url: `${receiver.url}/hooks`, enabled_events: ['payment_intent.succeeded'],
+  });
+  try {
+    const paid = await stripe.paymentIntents.create({
+      amount: freshAmount(), currency: 'usd', confirm: true, ...(await card()),
+    });
+    const until = Date.now() + 15_000;
+    while (received.length === 0 && Date.now() < until) await new Promise((resolve) => { setTimeout(resolve, 50); });
+    assert.ok(received.length > 0, 'no delivery within 15 s');
+    const [{ body, signature }] = received;
+    const event = stripe.webhooks.constructEvent(body, signature, endpoint.secret);
+    assert.equal(event.type, 'payment_intent.succeeded');
+    assert.equal(event.data.object.id, paid.id);
+    const forged = Buffer.from(body.toString().replace('succeeded', 'Succeeded'));
+    assert.throws(
+      () => stripe.webhooks.constructEvent(forged, signature, endpoint.secret),
+      Stripe.errors.StripeSignatureVerificationError,
+    );
+    assert.equal((await stripe.events.retrieve(event.id)).id, event.id);
+  } finally {
+    await stripe.webhookEndpoints.del(endpoint.id);
+    await receiver.stop();
+  }
+});
+
+test('automatic retries: an answer lost after the commit is one charge', async () => {
+  const proxy = await droppingProxy();
+  const [refunded, amount] = [freshAmount(), freshAmount()];
+  proxy.drop(2);
+  try {
+    const retrying = client(proxy.url, { maxNetworkRetries: 3 });
+    const paid = await retrying.paymentIntents.create({ amount, currency: 'usd', confirm: true, ...(await card()) });
+    assert.equal(paid.status, 'succeeded');
+    assert.equal(proxy.seen.length, 3);
+    assert.equal(new Set(proxy.seen.map(({ key }) => key)).size, 1, 'the SDK retries under one key');
+    assert.ok(proxy.seen[0].key, 'the SDK sends a key of its own');
+    assert.equal(proxy.seen[2].headers['idempotent-replayed'], 'true');
+    proxy.drop(1);
+    const back = await retrying.refunds.create({ payment_intent: paid.id, amount: refunded });
+    assert.equal(back.status, 'succeeded');
+    assert.equal(proxy.seen.length, 5);
+  } finally {
+    await proxy.stop();
+  }
+  assert.equal((await booked(amount)).length, 1);
+  assert.equal((await booked(refunded)).length, 1);
+});
+
+test('idempotency keys: replayed, and refused for another request', async () => {
+  const idempotencyKey = randomUUID();
+  const amount = freshAmount();
+  const wanted = { amount, currency: 'usd', confirm: true, ...(await card()) };
+  const first = await stripe.paymentIntents.create(wanted, { idempotencyKey });
+  const again = await stripe.paymentIntents.create(wanted, { idempotencyKey });
+  assert.equal(again.id, first.id);
+  assert.equal(again.lastResponse.headers['idempotent-replayed'], 'true');
+  assert.equal((await booked(amount)).length, 1);
+  await assert.rejects(
+    stripe.paymentIntents.create({ ...wanted, amount: amount + 1 }, { idempotencyKey }),
+    Stripe.errors.StripeIdempotencyError,
+  );
+});
+
+test('bad input: the errors that the SDK has classes for', async () => {
+  const refused = (promise) => promise.then(() => assert.fail('not refused'), (error) => error);
+  const unknown = await refused(stripe.paymentIntents.retrieve('pi_nobodys'));
+  assert.ok(unknown instanceof Stripe.errors.StripeInvalidRequestError);
+  assert.deepEqual([unknown.statusCode, unknown.code], [404, 'resource_missing']);
+  const parameter = await refused(stripe.paymentIntents.create({ amount: 100, currency: 'usd', colour: 'red' }));
+  assert.deepEqual([parameter.code, parameter.param], ['parameter_unknown', 'colour']);
+  const stranger = client(demo.payments, {}, `sk_test_${'0'.repeat(38)}`);
+  const nobody = await refused(stranger.paymentIntents.list());
+  assert.ok(nobody instanceof Stripe.errors.StripeAuthenticationError, String(nobody));
+  const raw = { number: '4242424242424242', exp_month: 12, exp_year: 2040, cvc: '123' };
+  const card = await refused(stripe.paymentMethods.create({ type: 'card', card: raw }));
+  assert.equal(card.type, 'StripeInvalidRequestError');
+  assert.ok(!card.message.includes('4242'), 'no error repeats a card number');
+});

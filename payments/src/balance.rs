@@ -1,0 +1,199 @@
+//! The merchant's balance: a balance transaction for each movement of the ledger's `merchant_balance`, written in the
+//! transaction that posts it, so that their nets and that account always agree.
+
+use axum::Json;
+use axum::extract::Path;
+use serde_json::{Value, json};
+use store::{Row, Tx, params};
+use vault_api::ids::new_id;
+
+use crate::app::Owner;
+use crate::charges::Charge;
+use crate::error::{Error, Refusal};
+use crate::http::call::Call;
+use crate::http::expand::Expand;
+use crate::http::pages::{self, Listed, Page};
+
+const LISTED: Listed = Listed {
+    table: "balance_transactions",
+    columns: "id, created_ms, type, source, currency, amount, fee, net, available_on, description",
+};
+
+/// Acquirers pay out two days after a capture.
+const PAYOUT_DELAY_S: i64 = 2 * 24 * 60 * 60;
+
+const TYPES: &[&str] = &["charge", "refund", "refund_failure"];
+
+/// A movement of the balance about to be written.
+pub struct Movement<'a> {
+    pub owner: &'a Owner,
+    /// `charge`, `refund` or `refund_failure`.
+    pub kind: &'static str,
+    /// The charge's or refund's id.
+    pub source: &'a str,
+    pub currency: &'a str,
+    /// Gross; what leaves the balance is negative.
+    pub amount: i64,
+    pub fee: i64,
+    pub description: Option<String>,
+}
+
+impl<'a> Movement<'a> {
+    /// `amount` of a charge was captured.
+    pub fn of_charge(charge: &'a Charge, amount: i64, fee: i64) -> Self {
+        Self {
+            owner: &charge.owner,
+            kind: "charge",
+            source: &charge.id,
+            currency: &charge.currency,
+            amount,
+            fee,
+            description: None,
+        }
+    }
+
+    /// Writes it; the same source moves the balance in one way once.
+    pub fn insert(&self, tx: &mut Tx<'_>, now_ms: i64) -> Result<(), Error> {
+        let now = now_ms.div_euclid(1000);
+        // What was promised for later can be taken back at once.
+        let available_on = if self.kind == "charge" {
+            now + PAYOUT_DELAY_S
+        } else {
+            now
+        };
+        tx.execute(
+            "insert into balance_transactions (id, merchant, livemode, created_ms, type, source, currency, amount, fee,
+                 net, available_on, description)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            params![
+                new_id("txn"),
+                &self.owner.merchant,
+                self.owner.livemode,
+                now_ms,
+                self.kind,
+                self.source,
+                self.currency,
+                self.amount,
+                self.fee,
+                self.amount - self.fee,
+                available_on,
+                self.description.clone(),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+fn object(row: &Row, now: i64) -> Result<Value, Error> {
+    let (kind, currency): (String, String) = (row.get(2)?, row.get(4)?);
+    let (fee, available_on): (i64, i64) = (row.get(6)?, row.get(8)?);
+    let fee_details = if fee == 0 {
+        json!([])
+    } else {
+        json!([{
+            "amount": fee, "application": null, "currency": currency, "description": "Processing fees",
+            "type": "stripe_fee",
+        }])
+    };
+    Ok(json!({
+        "id": row.get::<String>(0)?,
+        "object": "balance_transaction",
+        "amount": row.get::<i64>(5)?,
+        "available_on": available_on,
+        "balance_type": "payments",
+        "created": row.get::<i64>(1)?.div_euclid(1000),
+        "currency": currency,
+        "description": row.get::<Option<String>>(9)?,
+        "exchange_rate": null,
+        "fee": fee,
+        "fee_details": fee_details,
+        "net": row.get::<i64>(7)?,
+        "reporting_category": kind,
+        "source": row.get::<String>(3)?,
+        "status": if available_on <= now { "available" } else { "pending" },
+        "type": kind,
+    }))
+}
+
+/// The merchant's balance transaction with this id, if there is one.
+pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str, now: i64) -> Result<Option<Value>, Error> {
+    let sql = format!(
+        "select {} from balance_transactions where id = $1 and merchant = $2 and livemode = $3",
+        LISTED.columns
+    );
+    let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+    row.map(|row| object(&row, now)).transpose()
+}
+
+/// `GET /v1/balance_transactions/{id}`
+pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, Error> {
+    let expand = Expand::parse(&mut call.params)?;
+    call.params.finish()?;
+    let (app, owner, now) = (call.app.clone(), call.owner, call.app.clock.now());
+    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+        let found = find(tx, &owner, &id, now)?;
+        let missing = || {
+            Refusal::no_such("balance transaction")
+                .param("id")
+                .not_found()
+        };
+        expand.apply(tx, &app.seal, &owner, found.ok_or_else(missing)?)
+    };
+    call.app.store.read(read).await.map(Json)
+}
+
+/// `GET /v1/balance_transactions`
+pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
+    let (page, expand) = (
+        Page::with_created(&mut call.params)?,
+        Expand::parse(&mut call.params)?,
+    );
+    let kind = call.params.one_of("type", TYPES)?;
+    let source = call.params.text("source", 100)?;
+    let currency = call.params.text("currency", 10)?;
+    call.params.finish()?;
+    let (app, owner, now) = (call.app.clone(), call.owner, call.app.clock.now());
+    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+        let mut filters = Vec::new();
+        filters.extend(kind.map(|kind| ("type", kind)));
+        filters.extend(source.as_deref().map(|source| ("source", source)));
+        filters.extend(currency.as_deref().map(|currency| ("currency", currency)));
+        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
+        let data = rows.iter().map(|row| object(row, now));
+        let data = data.collect::<Result<_, Error>>()?;
+        let list = pages::list("/v1/balance_transactions", data, more);
+        expand.apply(tx, &app.seal, &owner, list)
+    };
+    call.app.store.read(read).await.map(Json)
+}
+
+/// `GET /v1/balance`
+pub async fn balance(call: Call) -> Result<Json<Value>, Error> {
+    call.params.finish()?;
+    let (owner, now) = (call.owner, call.app.clock.now());
+    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+        let rows = tx.all(
+            "select currency, cast(sum(case when available_on <= $3 then net else 0 end) as bigint),
+                 cast(sum(case when available_on <= $3 then 0 else net end) as bigint)
+             from balance_transactions where merchant = $1 and livemode = $2 group by currency order by currency",
+            params![&owner.merchant, owner.livemode, now],
+        )?;
+        let (mut available, mut pending) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let currency: String = row.get(0)?;
+            for (at, list) in [(1, &mut available), (2, &mut pending)] {
+                let amount: i64 = row.get(at)?;
+                list.push(json!({
+                    "amount": amount, "currency": currency, "source_types": { "card": amount },
+                }));
+            }
+        }
+        Ok(json!({
+            "object": "balance",
+            "available": available,
+            "livemode": owner.livemode,
+            "pending": pending,
+        }))
+    };
+    call.app.store.read(read).await.map(Json)
+}

@@ -1,0 +1,98 @@
+//! Exchanges at the vault: a payment method's card becomes the right to send it once (a grant), or a stored card.
+
+use vault_api::keys::hex;
+use vault_api::tokens::{Exchange, Exchanged, Purpose, Store, StoredCard};
+
+use crate::app::App;
+use crate::error::{Error, Refusal};
+use crate::intents::Intent;
+use crate::payment_methods::PaymentMethod;
+use crate::vault::Failure;
+
+/// A grant for the intent, and with `setup_future_usage` a stored card that becomes active with the approval.
+///
+/// The same confirmation gets the same grant again, so that the grant itself is never stored. A token gives it to any
+/// confirmation of the intent (it has one use); a stored card gives each confirmation a grant of its own.
+pub async fn for_payment(
+    app: &App,
+    intent: &Intent,
+    method: &PaymentMethod,
+    confirmation: &str,
+) -> Result<Exchanged, Error> {
+    let source = method.source(&app.seal)?;
+    let of_token = method.sealed_token.is_some();
+    let part = if of_token { "" } else { confirmation };
+    let parts = [intent.id.as_bytes(), source.as_bytes(), part.as_bytes()];
+    let key = hex(&app.seal.mac("exchange", &parts));
+    let keep = of_token && intent.details.setup_future_usage.is_some();
+    let body = Exchange {
+        source,
+        purpose: Purpose::Payment,
+        intent: Some(intent.id.clone()),
+        amount: Some(intent.amount),
+        currency: Some(intent.currency.clone()),
+        cvc_token: None,
+        store: keep.then_some(Store::OnSuccess),
+    };
+    let exchanged = app
+        .vault
+        .exchange(&intent.owner.merchant, &key, &body)
+        .await;
+    let exchanged = exchanged.map_err(|failure| refused(&failure))?;
+    if exchanged.grant.is_none() || (keep && exchanged.stored_card.is_none()) {
+        return Err(Error::Vault(
+            "exchange: the answer lacks what was asked for".into(),
+        ));
+    }
+    Ok(exchanged)
+}
+
+/// A stored card; the same payment method gets the same one again.
+pub async fn for_storage(app: &App, method: &PaymentMethod) -> Result<StoredCard, Error> {
+    let source = method.token(&app.seal)?;
+    let parts = [method.id.as_bytes(), source.as_bytes()];
+    let key = hex(&app.seal.mac("store", &parts));
+    let body = Exchange {
+        source,
+        purpose: Purpose::Storage,
+        intent: None,
+        amount: None,
+        currency: None,
+        cvc_token: None,
+        store: None,
+    };
+    let exchanged = app
+        .vault
+        .exchange(&method.owner.merchant, &key, &body)
+        .await;
+    let exchanged = exchanged.map_err(|failure| refused(&failure))?;
+    let stored = exchanged.stored_card;
+    stored.ok_or_else(|| Error::Vault("exchange: no stored card in the answer".into()))
+}
+
+fn refused(failure: &Failure) -> Error {
+    let Failure::Refused(problem) = failure else {
+        return Error::Vault(format!("exchange: {failure}"));
+    };
+    let refusal = match problem.code.as_str() {
+        "token_already_used" | "idempotency_mismatch" | "grant_exhausted" => Refusal::new(
+            "token_already_used",
+            "The token has already been used. Each token can be used once; ask the buyer for the card again.",
+        ),
+        "token_expired" | "token_revoked" | "grant_expired" => Refusal::new(
+            "resource_missing",
+            "No such token: it has expired. Ask the buyer for the card again.",
+        ),
+        "not_found" => Refusal::no_such("token"),
+        "binding_mismatch" => Refusal::new(
+            "payment_intent_incompatible_payment_method",
+            "The token is bound to another PaymentIntent, amount or currency.",
+        ),
+        "rate_limited" => {
+            let refusal = Refusal::new("rate_limit", "Too many requests. Please try again later.");
+            refusal.status(http::StatusCode::TOO_MANY_REQUESTS)
+        }
+        _ => return Error::Vault(format!("exchange: {failure}")),
+    };
+    refusal.param("payment_method").into()
+}

@@ -1,0 +1,139 @@
+//! Calls from a buyer's browser: a publishable key and the client secret open one intent, on two routes, and see a
+//! reduced object. CORS without credentials on those routes only.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use serde_json::Value;
+
+use super::params::Params;
+use crate::error::{Error, Refusal};
+use crate::intents::object::client_secret;
+use crate::seal::Seal;
+
+/// What a browser sees of an intent: what the buyer knows anyhow.
+const SHOWN: &[&str] = &[
+    "id",
+    "object",
+    "amount",
+    "automatic_payment_methods",
+    "canceled_at",
+    "cancellation_reason",
+    "capture_method",
+    "client_secret",
+    "confirmation_method",
+    "created",
+    "currency",
+    "description",
+    "last_payment_error",
+    "livemode",
+    "next_action",
+    "payment_method",
+    "payment_method_types",
+    "processing",
+    "receipt_email",
+    "setup_future_usage",
+    "shipping",
+    "source",
+    "status",
+];
+
+/// What a browser sees of an error.
+const SHOWN_OF_ERROR: &[&str] = &[
+    "type",
+    "code",
+    "decline_code",
+    "message",
+    "param",
+    "payment_intent",
+];
+
+/// Parameters that only the merchant's server may send.
+const SERVER_ONLY: &[&str] = &["expand", "off_session"];
+
+/// Whether a browser may make this call: one of the two routes, with the client secret of the intent in the path. A
+/// wrong secret is answered like an intent that does not exist.
+pub fn admit(seal: &Seal, method: &Method, path: &str, params: &mut Params) -> Result<(), Error> {
+    let rest = path
+        .strip_prefix("/v1/payment_intents/")
+        .unwrap_or_default();
+    let id = match (method, rest.split_once('/')) {
+        (&Method::GET, None) if !rest.is_empty() => rest,
+        (&Method::POST, Some((id, "confirm"))) => id,
+        _ => {
+            let message = "This API call cannot be made with a publishable API key. Please use a secret API key.";
+            let refusal = Refusal::new("secret_key_required", message);
+            return Err(refusal.status(StatusCode::UNAUTHORIZED).into());
+        }
+    };
+    let given = params.required("client_secret", 200)?;
+    if let Some(name) = SERVER_ONLY.iter().find(|name| params.has(name)) {
+        let message = format!("The parameter {name} can only be sent with a secret API key.");
+        let refusal = Refusal::new("secret_key_required", message);
+        return Err(refusal.param(*name).into());
+    }
+    // Both sides are hashed under our key before they are compared: the time says nothing about the secret.
+    let hashed = |secret: &str| seal.mac("compare", &[secret.as_bytes()]);
+    if hashed(&given) == hashed(&client_secret(seal, id)) {
+        return Ok(());
+    }
+    Err(Refusal::no_such("payment_intent")
+        .param("intent")
+        .not_found()
+        .into())
+}
+
+/// The intent as a browser may see it.
+pub fn reduce(mut intent: Value) -> Value {
+    if let Some(fields) = intent.as_object_mut() {
+        fields.retain(|name, _| SHOWN.contains(&name.as_str()));
+    }
+    if let Some(error) = intent.get_mut("last_payment_error") {
+        *error = reduce_error(error.take());
+    }
+    intent
+}
+
+/// An error's object as a browser may see it.
+pub fn reduce_error(mut error: Value) -> Value {
+    if let Some(fields) = error.as_object_mut() {
+        fields.retain(|name, _| SHOWN_OF_ERROR.contains(&name.as_str()));
+    }
+    if let Some(intent) = error.get_mut("payment_intent") {
+        *intent = reduce(intent.take());
+    }
+    error
+}
+
+/// Lets pages of any origin read the answers of the route it is laid on; what opens the intent is the client secret.
+pub async fn cors(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("request-id, idempotent-replayed"),
+    );
+    headers.insert(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("cross-origin"),
+    );
+    response
+}
+
+/// `OPTIONS`: what a page may send.
+pub async fn preflight() -> Response {
+    let allowed = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type, idempotency-key, stripe-version",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    (StatusCode::NO_CONTENT, allowed).into_response()
+}

@@ -1,0 +1,155 @@
+//! `POST /v1/setup_intents`, with or without `confirm`.
+
+use axum::response::Response;
+use serde_json::json;
+use store::{Tx, params};
+
+use super::confirm::{self, Confirm};
+use super::{Details, SetupIntent, answer, emit};
+use crate::app::Owner;
+use crate::customers::Customer;
+use crate::error::{Error, Refusal};
+use crate::http::call::Call;
+use crate::http::expand::Expand;
+use crate::http::idempotency;
+use crate::http::params::{Params, merge_metadata};
+use crate::intents::confirm::{Source, USAGES, method_id, usable};
+use crate::intents::create::automatic_payment_methods;
+use crate::payment_methods::PaymentMethod;
+
+/// What the call asks for.
+struct Wanted {
+    customer: Option<String>,
+    confirm: bool,
+    source: Option<Source>,
+    details: Details,
+    expand: Expand,
+}
+
+impl Wanted {
+    fn parse(params: &mut Params) -> Result<Self, Error> {
+        let confirm = params.boolean("confirm")?.unwrap_or(false);
+        let return_url = params.text("return_url", 2_048)?;
+        if return_url.is_some() && !confirm {
+            let message = "The parameter return_url cannot be passed when creating a SetupIntent unless confirm is \
+                           set to true.";
+            return Err(Refusal::plain(message).param("return_url").into());
+        }
+        // Without 3-D Secure there is no action, so this changes nothing.
+        params.boolean("use_stripe_sdk")?;
+        let types = params.list("payment_method_types", 50)?;
+        if types.is_some_and(|types| types != ["card"]) {
+            let message = "Only the payment method type card is available here.";
+            return Err(Refusal::plain(message).param("payment_method_types").into());
+        }
+        let mut details = Details {
+            description: params.text("description", 1_000)?,
+            usage: params
+                .one_of("usage", USAGES)?
+                .unwrap_or("off_session")
+                .into(),
+            automatic_payment_methods: automatic_payment_methods(params)?,
+            ..Details::default()
+        };
+        merge_metadata(&mut details.metadata, params.metadata()?)?;
+        Ok(Self {
+            customer: params.text("customer", 100)?,
+            confirm,
+            source: Source::take(params)?,
+            details,
+            expand: Expand::parse(params)?,
+        })
+    }
+
+    fn intent(&self, id: String, owner: &Owner, created_ms: i64) -> SetupIntent {
+        SetupIntent {
+            id,
+            owner: owner.clone(),
+            created_ms,
+            status: "requires_payment_method".into(),
+            customer: self.customer.clone(),
+            payment_method: None,
+            last_setup_error: None,
+            cancellation_reason: None,
+            moved_by: None,
+            details: self.details.clone(),
+        }
+    }
+}
+
+/// `POST /v1/setup_intents`
+pub async fn create(call: Call) -> Response {
+    idempotency::run(call, "seti", |mut call, id| async move {
+        let wanted = Wanted::parse(&mut call.params)?;
+        call.params.finish()?;
+        let Call {
+            app, owner, origin, ..
+        } = call;
+        let now_ms = app.clock.now_ms();
+        let mut intent = wanted.intent(id.clone(), &owner, now_ms);
+        let fresh = match (&wanted.source, wanted.confirm) {
+            // A confirm stores the payment method itself.
+            (Some(Source::Token(token)), false) => {
+                let method = method_id(&id);
+                Some(PaymentMethod::new(&app.seal, &owner, method, now_ms, token))
+            }
+            _ => None,
+        };
+        intent.payment_method = match &wanted.source {
+            Some(Source::Existing(id)) => Some(id.clone()),
+            _ => fresh.as_ref().map(|method| method.id.clone()),
+        };
+        if intent.payment_method.is_some() {
+            intent.status = "requires_confirmation".into();
+        }
+        let (shared, caused) = (app.clone(), origin.clone());
+        let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            if let Some(customer) = &intent.customer {
+                Customer::named(tx, &intent.owner, customer)?;
+            }
+            if let Some(fresh) = &fresh {
+                fresh.insert(tx)?;
+            } else if let Some(id) = &intent.payment_method {
+                usable(tx, &intent.owner, id, intent.customer.as_deref())?;
+            }
+            if insert(tx, &intent)? {
+                let (owner, kind) = (&intent.owner, "setup_intent.created");
+                emit(tx, &shared.seal, owner, &intent.id, kind, &caused, now_ms)?;
+            }
+            Ok(())
+        };
+        app.store.write(write).await?;
+        app.deliver.notify_one();
+        if wanted.confirm {
+            let confirm = Confirm {
+                owner: owner.clone(),
+                origin,
+                intent: id.clone(),
+                subject: id.clone(),
+                source: wanted.source,
+            };
+            confirm::confirm(&app, confirm).await?;
+        }
+        answer(&app, owner, id, wanted.expand).await
+    })
+    .await
+}
+
+// The same id twice is once: a resumed call finds its row.
+fn insert(tx: &mut Tx<'_>, intent: &SetupIntent) -> Result<bool, Error> {
+    let inserted = tx.execute(
+        "insert into setup_intents (id, merchant, livemode, created_ms, status, customer, payment_method, details)
+         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
+        params![
+            &intent.id,
+            &intent.owner.merchant,
+            intent.owner.livemode,
+            intent.created_ms,
+            &intent.status,
+            intent.customer.clone(),
+            intent.payment_method.clone(),
+            json!(intent.details).to_string(),
+        ],
+    )?;
+    Ok(inserted == 1)
+}

@@ -1,0 +1,238 @@
+//! Setup intents: a card is kept for later without being charged. Read next: [`create`], [`confirm`].
+//!
+//! Stripe's six statuses; `requires_action` and `processing` come with 3-D Secure. Keeping a card is one exchange at
+//! the vault, which gives the same stored card however often it is asked, so that an interrupted confirmation is
+//! simply confirmed again.
+
+pub mod confirm;
+pub mod create;
+
+use axum::Json;
+use axum::extract::Path;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::{Row, Tx, params};
+
+use crate::app::{App, Origin, Owner};
+use crate::error::{Error, Refusal};
+use crate::events;
+use crate::http::call::Call;
+use crate::http::expand::Expand;
+use crate::http::idempotency;
+use crate::http::pages::{self, Listed, Page};
+use crate::http::params::{Metadata, from_column};
+use crate::intents::object::client_secret;
+use crate::payment_methods::forget_token;
+use crate::seal::Seal;
+
+const LISTED: Listed = Listed {
+    table: "setup_intents",
+    columns: "id, merchant, livemode, created_ms, status, customer, payment_method, last_setup_error, \
+              cancellation_reason, moved_by, details",
+};
+
+const REASONS: &[&str] = &["abandoned", "duplicate", "requested_by_customer"];
+
+/// A setup intent.
+#[derive(Debug, Clone)]
+pub struct SetupIntent {
+    pub id: String,
+    pub owner: Owner,
+    pub created_ms: i64,
+    pub status: String,
+    pub customer: Option<String>,
+    pub payment_method: Option<String>,
+    pub last_setup_error: Option<Value>,
+    pub cancellation_reason: Option<String>,
+    /// The call that moved it last.
+    pub moved_by: Option<String>,
+    pub details: Details,
+}
+
+/// What is only kept and shown.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Details {
+    pub description: Option<String>,
+    pub metadata: Metadata,
+    pub usage: String,
+    pub automatic_payment_methods: Option<Value>,
+}
+
+impl SetupIntent {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let error: Option<String> = row.get(7)?;
+        Ok(Self {
+            id: row.get(0)?,
+            owner: Owner {
+                merchant: row.get(1)?,
+                livemode: row.get(2)?,
+            },
+            created_ms: row.get(3)?,
+            status: row.get(4)?,
+            customer: row.get(5)?,
+            payment_method: row.get(6)?,
+            last_setup_error: error.as_deref().map(from_column).transpose()?,
+            cancellation_reason: row.get(8)?,
+            moved_by: row.get(9)?,
+            details: from_column(&row.get::<String>(10)?)?,
+        })
+    }
+
+    /// The merchant's setup intent with this id, if there is one.
+    pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Self>, Error> {
+        let sql = format!(
+            "select {} from setup_intents where id = $1 and merchant = $2 and livemode = $3",
+            LISTED.columns
+        );
+        let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+        row.as_ref().map(Self::from_row).transpose()
+    }
+
+    /// The merchant's setup intent that a path names.
+    pub fn load(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Self, Error> {
+        let found = Self::find(tx, owner, id)?;
+        found.ok_or_else(|| {
+            let refusal = Refusal::no_such("setupintent");
+            refusal.param("intent").not_found().into()
+        })
+    }
+
+    /// The refusal of what this setup intent's state does not allow.
+    pub fn unexpected_state(&self, seal: &Seal, verb: &str) -> Error {
+        let message = format!(
+            "You cannot {verb} this SetupIntent because it has a status of {}.",
+            self.status
+        );
+        Refusal::new("setup_intent_unexpected_state", message)
+            .intent(self.object(seal))
+            .into()
+    }
+
+    /// The SetupIntent object.
+    pub fn object(&self, seal: &Seal) -> Value {
+        let details = &self.details;
+        json!({
+            "id": self.id,
+            "object": "setup_intent",
+            "application": null,
+            "automatic_payment_methods": details.automatic_payment_methods,
+            "cancellation_reason": self.cancellation_reason,
+            "client_secret": client_secret(seal, &self.id),
+            "created": self.created_ms.div_euclid(1000),
+            "customer": self.customer,
+            "customer_account": null,
+            "description": details.description,
+            "excluded_payment_method_types": null,
+            "flow_directions": null,
+            "last_setup_error": self.last_setup_error,
+            "latest_attempt": null,
+            "livemode": self.owner.livemode,
+            "mandate": null,
+            "metadata": details.metadata,
+            "next_action": null,
+            "on_behalf_of": null,
+            "payment_method": self.payment_method,
+            "payment_method_configuration_details": null,
+            "payment_method_options": { "card": {
+                "mandate_options": null, "network": null, "request_three_d_secure": "automatic",
+            } },
+            "payment_method_types": ["card"],
+            "single_use_mandate": null,
+            "status": self.status,
+            "usage": details.usage,
+        })
+    }
+}
+
+fn emit(
+    tx: &mut Tx<'_>,
+    seal: &Seal,
+    owner: &Owner,
+    id: &str,
+    kind: &str,
+    origin: &Origin,
+    now_ms: i64,
+) -> Result<(), Error> {
+    let object = SetupIntent::load(tx, owner, id)?.object(seal);
+    events::emit(tx, owner, kind, object, origin, now_ms)
+}
+
+async fn answer(app: &App, owner: Owner, id: String, expand: Expand) -> Result<Value, Error> {
+    let shared = app.clone();
+    let read = move |tx: &mut Tx<'_>| {
+        let intent = SetupIntent::load(tx, &owner, &id)?;
+        expand.apply(tx, &shared.seal, &owner, intent.object(&shared.seal))
+    };
+    app.store.read(read).await
+}
+
+/// `GET /v1/setup_intents/{id}`
+pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, Error> {
+    let expand = Expand::parse(&mut call.params)?;
+    call.params.finish()?;
+    answer(&call.app, call.owner, id, expand).await.map(Json)
+}
+
+/// `GET /v1/setup_intents`
+pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
+    let (page, expand) = (
+        Page::with_created(&mut call.params)?,
+        Expand::parse(&mut call.params)?,
+    );
+    let customer = call.params.text("customer", 100)?;
+    let method = call.params.text("payment_method", 100)?;
+    call.params.finish()?;
+    let (app, owner) = (call.app.clone(), call.owner);
+    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+        let mut filters = Vec::new();
+        filters.extend(customer.as_deref().map(|id| ("customer", id)));
+        filters.extend(method.as_deref().map(|id| ("payment_method", id)));
+        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
+        let data = rows
+            .iter()
+            .map(|row| Ok(SetupIntent::from_row(row)?.object(&app.seal)));
+        let data = data.collect::<Result<_, Error>>()?;
+        let list = pages::list("/v1/setup_intents", data, more);
+        expand.apply(tx, &app.seal, &owner, list)
+    };
+    call.app.store.read(read).await.map(Json)
+}
+
+/// `POST /v1/setup_intents/{id}/cancel`
+pub async fn cancel(Path(id): Path<String>, call: Call) -> Response {
+    idempotency::run(call, "void", |mut call, subject| async move {
+        let reason = call.params.one_of("cancellation_reason", REASONS)?;
+        let expand = Expand::parse(&mut call.params)?;
+        call.params.finish()?;
+        let Call {
+            app, owner, origin, ..
+        } = call;
+        let (shared, write_owner, write_id) = (app.clone(), owner.clone(), id.clone());
+        let now_ms = app.clock.now_ms();
+        let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            let before = SetupIntent::load(tx, &write_owner, &write_id)?;
+            if before.moved_by.as_deref() == Some(&*subject) {
+                return Ok(());
+            }
+            let moved = tx.execute(
+                "update setup_intents set status = 'canceled', cancellation_reason = $2, moved_by = $3
+                 where id = $1 and status in ('requires_payment_method', 'requires_confirmation', 'requires_action')",
+                params![&write_id, reason.map(str::to_owned), &subject],
+            )?;
+            if moved == 0 {
+                return Err(before.unexpected_state(&shared.seal, "cancel"));
+            }
+            if let Some(method) = &before.payment_method {
+                forget_token(tx, method)?;
+            }
+            let kind = "setup_intent.canceled";
+            emit(tx, &shared.seal, &write_owner, &write_id, kind, &origin, now_ms)
+        };
+        app.store.write(write).await?;
+        app.deliver.notify_one();
+        answer(&app, owner, id, expand).await
+    })
+    .await
+}
