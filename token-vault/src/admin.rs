@@ -16,7 +16,8 @@ use vault_api::keys::{ApiKey, Kind, Mode};
 use crate::app::Parts;
 use crate::audit::{self, Act, Actor};
 use crate::crypto::root::Root;
-use crate::forward::Destinations;
+use crate::forward::retry::{CvvMode, CvvPolicy, CvvRetry};
+use crate::forward::{self, Destinations};
 use crate::http::auth::SCOPES;
 use crate::public::{FrameFiles, origins};
 use crate::records::keys::Limits;
@@ -41,6 +42,9 @@ enum Command {
     /// API keys: `create`.
     #[command(subcommand)]
     Keys(Keys),
+    /// Destinations: `add`, `list`, `remove`, `check`, `secret`.
+    #[command(subcommand)]
+    Destinations(forward::command::Command),
     /// Empty what is overdue now, and say how many rows that were.
     Sweep(Database),
 }
@@ -74,9 +78,15 @@ struct Serve {
     /// What `cargo xtask frame` built.
     #[arg(long, env = "TOKEN_VAULT_FRAME_DIR", default_value = "target/frame")]
     frame_dir: PathBuf,
-    /// Where cards may be sent (TOML); none when left out.
+    /// Where cards may be sent (TOML), beside what `destinations add` registered.
     #[arg(long, env = "TOKEN_VAULT_DESTINATIONS")]
     destinations: Option<PathBuf>,
+    /// `off`: CVVs are dropped on arrival and never sent.
+    #[arg(long, env = "TOKEN_VAULT_CVV_MODE", value_enum, default_value = "on")]
+    cvv_mode: CvvMode,
+    /// `memory`: after a decline or a step-up a CVV may be sent again, from this process's memory, within its epoch.
+    #[arg(long, env = "TOKEN_VAULT_CVV_RETRY", value_enum, default_value = "off")]
+    cvv_retry: CvvRetry,
     /// An offset to the clock, in seconds, re-read while running. Test mode only.
     #[arg(long, env = "TOKEN_VAULT_CLOCK_FILE")]
     clock_file: Option<PathBuf>,
@@ -146,6 +156,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Merchants(Merchants::List(database)) => list_merchants(&database).await,
         Command::Keys(Keys::Create(options)) => create_key(*options).await,
+        Command::Destinations(command) => print(&forward::command::run(command).await?),
         Command::Sweep(database) => {
             let now = Clock::system().now();
             let rows = open(&database)?
@@ -179,31 +190,22 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         sealing: Default::default(),
         destinations: match &options.destinations {
             Some(file) => Destinations::read(file, options.mode == Mode::Live)?,
-            None => Destinations::default(),
+            None => Destinations::none(options.mode == Mode::Live),
         },
+        cvvs: CvvPolicy::new(options.cvv_mode, options.cvv_retry),
         frame: FrameFiles::read(&options.frame_dir)?,
         clock: Clock::from_option(options.clock_file.as_deref()),
         metrics: Metrics::default(),
         process: vault_api::ids::new_id("proc"),
     };
     let app = App::new(parts);
-    let (process, now) = (app.process.clone(), app.clock.now());
-    let unknown = app
-        .store
-        .write(move |tx| records::attempts::interrupt_all(tx, &process, now))
-        .await?;
-    if unknown > 0 {
-        tracing::warn!(
-            unknown,
-            "attempts that a former process left open are now recorded as unknown"
-        );
-    }
     let (public, private) = (
         listen::bind(options.public).await?,
         listen::bind(options.private).await?,
     );
     let admin = listen::bind(options.admin).await?;
     let stop = Stop::on_signal()?;
+    forward::running::start(&app, stop.clone()).await?;
     tokio::spawn(sweep_until(app.clone(), stop.clone()));
     tracing::info!(public = %options.public, private = %options.private, admin = %options.admin, mode = %options.mode, "serving");
     tokio::join!(
@@ -211,7 +213,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         listen::serve(private, private::router(app.clone()), stop.clone()),
         listen::serve(admin, admin_router(&app), stop),
     );
-    Ok(())
+    Ok(forward::running::end(&app).await?)
 }
 
 /// The admin listener.

@@ -29,6 +29,14 @@ pub enum Act {
     CreateMerchant,
     /// A key was made.
     CreateKey,
+    /// A destination was registered.
+    AddDestination,
+    /// A destination was removed.
+    RemoveDestination,
+    /// A destination's secret was set.
+    SetSecret,
+    /// A destination's secret was removed.
+    RemoveSecret,
 }
 
 impl Act {
@@ -44,6 +52,10 @@ impl Act {
             Self::CloseAttempt => "attempt.closed",
             Self::CreateMerchant => "merchant.created",
             Self::CreateKey => "key.created",
+            Self::AddDestination => "destination.added",
+            Self::RemoveDestination => "destination.removed",
+            Self::SetSecret => "destination.secret_set",
+            Self::RemoveSecret => "destination.secret_removed",
         }
     }
 }

@@ -1,15 +1,31 @@
 //! Forward: one send of a card to an acquirer, at most once.
 //!
 //! The attempt is committed as `sending` before the vault connects; the outcome after. The same attempt id answers
-//! what is recorded and never sends again. Reading order: this file, [`destinations`], [`template`], [`wire`].
+//! what is recorded and never sends again. Reading order: this file, [`destinations`] (what is registered), [`template`]
+//! and [`body`] (a tree becomes bytes), [`wire`] (one send), [`answer`] (what comes back), [`dry_run`], [`retry`],
+//! [`running`] (beside the requests); [`command`] is the operator's side.
 
+mod answer;
+mod body;
+pub mod command;
+mod connect;
+mod counted;
+mod currency;
 pub mod destinations;
+mod dry_run;
+mod operation;
+mod registration;
+pub mod retry;
+pub mod running;
+mod secrets;
 mod template;
+mod tls;
 mod wire;
 
 pub use destinations::Destinations;
 
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use card::{Brand, Expiry};
 use pan::{CardData, Cvv};
 use store::Tx;
@@ -18,8 +34,12 @@ use vault_api::forward::{Answer, BytesSent, Close, Forward, Forwarded};
 use vault_api::keys::Mode;
 
 use crate::audit::{self, Act, Actor};
+use crate::crypto::cvv::SealedCvv;
 use crate::crypto::envelope::Place;
-use crate::forward::destinations::{Operation, Target};
+use crate::forward::destinations::Target;
+use crate::forward::operation::Operation;
+use crate::forward::retry::CvvMode;
+use crate::forward::template::Filling;
 use crate::http::{Caller, Json};
 use crate::private::keyed_hash;
 use crate::records::attempts::{self, NewAttempt, Recorded};
@@ -28,37 +48,50 @@ use crate::records::grants::{self, GrantRow};
 use crate::records::tokens::Owner;
 use crate::{App, Error};
 
-/// `POST /v1/forward`.
+/// `POST /v1/forward`. With `dry_run` the masked request, else how the send ended.
 pub async fn forward(
     State(app): State<App>,
     caller: Caller,
     Json(body): Json<Forward>,
-) -> Result<Json<Forwarded>, Error> {
+) -> Result<Response, Error> {
     caller.may("forward")?;
     check(&body)?;
-    // The send goes on when the caller hangs up: its outcome must be recorded.
-    let sending = tokio::spawn(send(app, Actor::from(&caller), caller.mode, body));
-    sending
-        .await
-        .map_err(|_| Error::Internal("a send panicked"))?
-        .map(Json)
-}
-
-async fn send(app: App, actor: Actor, mode: Mode, body: Forward) -> Result<Forwarded, Error> {
+    let (actor, mode) = (Actor::from(&caller), caller.mode);
     let target = app
         .destinations
         .target(&actor.merchant, &body.destination, &body.operation)?;
     template::check(&body.body, &target.operation)?;
+    if body.dry_run {
+        let shown = dry_run::show(&app, &actor, mode, &body, &target).await?;
+        return Ok(Json(shown).into_response());
+    }
+    // The send goes on when the caller hangs up: its outcome must be recorded.
+    let sending = tokio::spawn(send(app, actor, mode, body, target));
+    let outcome = sending
+        .await
+        .map_err(|_| Error::Internal("a send panicked"))??;
+    Ok(Json(outcome).into_response())
+}
+
+async fn send(
+    app: App,
+    actor: Actor,
+    mode: Mode,
+    body: Forward,
+    target: Target,
+) -> Result<Forwarded, Error> {
+    // What cannot be built is refused before anything is recorded.
+    template::build(&body, &target.operation, Filling::Masked { last4: "0000" })?;
     let started = start(&app, &actor, mode, &body, &target.operation).await?;
-    let card = match started {
+    let (card, cvv) = match started {
         Started::Recorded(outcome) => return Ok(*outcome),
-        Started::Sending(card) => card,
+        Started::Sending(card, cvv) => (card, cvv),
     };
-    let cvc_sent = template::wants_cvc(&body.body);
-    let outcome = match template::fill(&body, &target.operation, &card) {
+    let cvc_sent = card.cvc.is_some();
+    let outcome = match template::build(&body, &target.operation, Filling::Card(&card)) {
         Ok(request) => {
             drop(card);
-            let sent = wire::send(&target, request).await;
+            let sent = wire::send(&target, &body.attempt, request).await;
             outcome(&body, &target, sent, cvc_sent)
         }
         Err(_) => Forwarded {
@@ -73,12 +106,13 @@ async fn send(app: App, actor: Actor, mode: Mode, body: Forward) -> Result<Forwa
         "vault_forwards_total",
         &[("bytes_sent", outcome.bytes_sent.as_str())],
     );
-    finish(&app, actor, mode, body, target, outcome).await
+    finish(&app, actor, mode, body, target, outcome, cvv).await
 }
 
 enum Started {
     Recorded(Box<Forwarded>),
-    Sending(CardData),
+    // With the CVV as it is at rest, when the request asks for it.
+    Sending(CardData, Option<SealedCvv>),
 }
 
 async fn start(
@@ -118,7 +152,7 @@ async fn start(
             }
             let grant = grants::find(tx, owner, &body.grant)?.ok_or(Code::NotFound)?;
             check_grant(&grant, &body, now)?;
-            let card = open(&parts, tx, &grant, &body, now)?;
+            let (card, cvv) = open(&parts, tx, &grant, &body, now)?;
             if !grants::open_attempt(tx, body.grant.public(), &body.attempt, send)? {
                 let busy = grants::has_open_attempt(tx, body.grant.public())?;
                 return Err(if busy {
@@ -150,7 +184,7 @@ async fn start(
                 &body.destination,
                 now,
             )?;
-            Ok(Started::Sending(card))
+            Ok(Started::Sending(card, cvv))
         })
         .await
 }
@@ -172,7 +206,7 @@ fn open(
     grant: &GrantRow,
     body: &Forward,
     now: i64,
-) -> Result<CardData, Error> {
+) -> Result<(CardData, Option<SealedCvv>), Error> {
     let sealed = grant.sealed.as_ref().ok_or(Code::GrantExpired)?;
     let tenant = app.tenants.by_id(tx, &app.root, &sealed.key_id)?;
     let record = body.grant.public();
@@ -185,16 +219,19 @@ fn open(
         sealed,
     )?;
     let expiry = Expiry::new(grant.card.exp_year, grant.card.exp_month);
-    Ok(CardData {
+    let (cvc, at_rest) = if template::wants_cvc(&body.body) {
+        let (cvc, at_rest) = cvv(app, tx, body, grant, now)?;
+        (Some(cvc), Some(at_rest))
+    } else {
+        (None, None)
+    };
+    let card = CardData {
         number: opened.number,
         expiry: expiry.ok_or(Error::Internal("a kept card has no expiry"))?,
-        cvc: if template::wants_cvc(&body.body) {
-            Some(cvv(app, tx, body, grant, now)?)
-        } else {
-            None
-        },
+        cvc,
         name: opened.name,
-    })
+    };
+    Ok((card, at_rest))
 }
 
 fn cvv(
@@ -203,30 +240,39 @@ fn cvv(
     body: &Forward,
     grant: &GrantRow,
     now: i64,
-) -> Result<Cvv, Error> {
-    let sealed = cvvs::find(tx, body.grant.public())?.ok_or(Code::CvcGone)?;
+) -> Result<(Cvv, SealedCvv), Error> {
+    if app.cvvs.mode == CvvMode::Off {
+        return Err(Code::CvcGone.into());
+    }
+    let at_rest = match cvvs::find(tx, body.grant.public())? {
+        Some(sealed) => sealed,
+        None => app
+            .cvvs
+            .find(body.grant.public(), now)
+            .ok_or(Code::CvcGone)?,
+    };
     let brand = Brand::from_id(&grant.card.brand).unwrap_or(Brand::Unknown);
     let opened = app.epochs.open(
-        &sealed,
+        &at_rest,
         body.grant.secret(),
         body.grant.public(),
         brand,
         now,
     );
-    opened.map_err(|_| Code::CvcGone.into())
+    Ok((opened.map_err(|_| Code::CvcGone)?, at_rest))
 }
 
 fn outcome(body: &Forward, target: &Target, sent: wire::Sent, cvc_sent: bool) -> Forwarded {
     let (response, failure) = match sent.answer {
-        Ok(answer) => {
-            let allowed = template::allowed(&answer.body, &target.operation);
-            (
-                Some(Answer {
-                    status: answer.status,
-                    body: allowed,
-                }),
-                None,
-            )
+        Ok(received) => {
+            let read = received.body.as_ref();
+            let allowed = read.map(|read| answer::allowed(read, &target.operation));
+            let failure = read.is_none().then(|| "malformed".to_owned());
+            let response = Answer {
+                status: received.status,
+                body: allowed.unwrap_or_default(),
+            };
+            (Some(response), failure)
         }
         Err(failure) => (None, Some(failure.to_owned())),
     };
@@ -247,43 +293,43 @@ async fn finish(
     body: Forward,
     target: Target,
     outcome: Forwarded,
+    cvv: Option<SealedCvv>,
 ) -> Result<Forwarded, Error> {
     let now = app.clock.now();
+    let grant = body.grant.public().to_owned();
+    let authorised = target.operation.kind == grants::Send::Authorise;
+    let approved = target.operation.approves(outcome.response.as_ref());
+    // PCI DSS 3.3.1: the first complete response ends the CVV, whatever it says.
+    let cvv_ends = outcome.response.is_some() && outcome.cvc_sent && authorised;
+    match cvv {
+        Some(cvv) if cvv_ends && !approved => app.cvvs.keep(&grant, cvv, now),
+        _ if cvv_ends => app.cvvs.forget(&grant),
+        _ => {}
+    }
     app.store
         .write(move |tx| {
             let owner = Owner {
                 merchant: &actor.merchant,
                 mode: mode.as_str(),
             };
-            if attempts::finish(tx, owner, &body.attempt, &outcome, now)? {
-                let nothing_sent = outcome.bytes_sent == BytesSent::None;
-                let grant = body.grant.public();
-                grants::close_attempt(
-                    tx,
-                    grant,
-                    &body.attempt,
-                    target.operation.kind,
-                    nothing_sent,
-                )?;
-                if outcome.response.is_some()
-                    && outcome.cvc_sent
-                    && target.operation.kind == grants::Send::Authorise
-                {
-                    // PCI DSS 3.3.1: the first complete response ends the CVV, whatever it says.
-                    cvvs::delete(tx, grant)?;
-                }
-                if target.operation.approves(outcome.response.as_ref()) {
-                    grants::activate_pending_card(tx, grant)?;
-                }
-                audit::record(
-                    tx,
-                    &actor,
-                    Act::ForwardOutcome,
-                    &body.attempt,
-                    outcome.bytes_sent.as_str(),
-                    now,
-                )?;
+            if cvv_ends {
+                cvvs::delete(tx, &grant)?;
             }
+            if !attempts::finish(tx, owner, &body.attempt, &outcome, now)? {
+                // Others took this process for dead and recorded `unknown`. That was answered, so it stands.
+                return match attempts::find(tx, owner, &body.attempt)? {
+                    Some(Recorded::Done { outcome, .. }) => Ok(*outcome),
+                    _ => Err(Error::Internal("an attempt is gone")),
+                };
+            }
+            let nothing_sent = outcome.bytes_sent == BytesSent::None;
+            let (attempt, kind) = (&body.attempt, target.operation.kind);
+            grants::close_attempt(tx, &grant, attempt, kind, nothing_sent)?;
+            if approved {
+                grants::activate_pending_card(tx, &grant)?;
+            }
+            let sent = outcome.bytes_sent.as_str();
+            audit::record(tx, &actor, Act::ForwardOutcome, attempt, sent, now)?;
             Ok::<_, Error>(outcome.clone())
         })
         .await
@@ -336,6 +382,9 @@ pub async fn close(
 }
 
 fn check(body: &Forward) -> Result<(), Error> {
+    if let Some(values) = &body.three_d_secure {
+        template::check_three_d_secure(values)?;
+    }
     let ids = fits(&body.attempt) && fits(&body.reference) && !body.destination.is_empty();
     let currency =
         body.currency.len() == 3 && body.currency.bytes().all(|b| b.is_ascii_lowercase());

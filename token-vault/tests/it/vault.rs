@@ -195,6 +195,7 @@ fn app(location: &Location, folder: &std::path::Path, destinations: Destinations
         epochs: Default::default(),
         sealing: Default::default(),
         destinations,
+        cvvs: Default::default(),
         frame: FrameFiles::default(),
         clock: Clock::with_offset_file(&folder.join("clock")),
         metrics: Metrics::default(),
