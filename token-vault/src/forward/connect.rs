@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::counted::Counted;
 use super::registration::Destination;
+
+/// Bytes that the kernel takes before the other end reads; it doubles this.
+const SEND_BUFFER: u32 = 16 * 1024;
 
 /// A connection, and how much went out on it.
 pub struct Connected {
@@ -53,11 +56,8 @@ pub async fn connect(destination: &Destination) -> Result<Connected, &'static st
         .await
         .map_err(|_| "connect")?;
     // What was resolved and judged is what is connected to: a second look-up could say something else.
-    let address: SocketAddr = found
-        .into_iter()
-        .find(|address| destination.local || is_public(address.ip()))
-        .ok_or("connect")?;
-    let stream = TcpStream::connect(address).await.map_err(|_| "connect")?;
+    let judged = found.filter(|address| destination.local || is_public(address.ip()));
+    let stream = first_that_answers(judged).await.ok_or("connect")?;
     stream.set_nodelay(true).map_err(|_| "connect")?;
     let mut counts = Counts::default();
     let Some(config) = &destination.tls else {
@@ -77,6 +77,25 @@ pub async fn connect(destination: &Destination) -> Result<Connected, &'static st
         stream: Box::new(Counted::new(stream, counts.plain.clone())),
         counts,
     })
+}
+
+async fn first_that_answers(addresses: impl Iterator<Item = SocketAddr>) -> Option<TcpStream> {
+    for address in addresses {
+        if let Ok(stream) = dial(address).await {
+            return Some(stream);
+        }
+    }
+    None
+}
+
+async fn dial(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // What the socket took counts as sent: a small buffer keeps that near to what has left.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.connect(address).await
 }
 
 /// Whether an address is one of the public internet's. What is not is refused: loopback, private, link-local (cloud

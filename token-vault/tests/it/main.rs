@@ -4,7 +4,9 @@
 
 mod access;
 mod bad_input;
+mod endpoint;
 mod exchange;
+mod forward_wire;
 mod forwarding;
 mod frame;
 mod vault;
