@@ -6,6 +6,8 @@ mod access;
 mod bad_input;
 mod endpoint;
 mod exchange;
+mod forward_bodies;
+mod forward_registered;
 mod forward_wire;
 mod forwarding;
 mod frame;

@@ -19,6 +19,7 @@ use store::{Location, Store};
 use token_vault::app::Parts;
 use token_vault::crypto::root::Root;
 use token_vault::forward::Destinations;
+use token_vault::forward::retry::CvvPolicy;
 use token_vault::public::FrameFiles;
 use token_vault::records::{self, keys::Limits};
 use token_vault::{App, Error, private, public};
@@ -34,7 +35,7 @@ pub struct Vault {
     pub merchants: Vec<Merchant>,
     pub service_key: ApiKey,
     pub folder: PathBuf,
-    _database: Fresh,
+    pub database: Fresh,
 }
 
 pub struct Merchant {
@@ -58,6 +59,11 @@ where
 impl Vault {
     /// A vault whose destinations are the text of a file.
     pub async fn start(database: Fresh, destinations: Option<&str>) -> Self {
+        Self::start_with(database, destinations, CvvPolicy::default()).await
+    }
+
+    /// The same with what the operator decided about CVVs.
+    pub async fn start_with(database: Fresh, destinations: Option<&str>, cvvs: CvvPolicy) -> Self {
         let folder = std::env::temp_dir().join(vault_api::ids::new_id("cardseal-vault"));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("clock"), "0").unwrap();
@@ -69,7 +75,7 @@ impl Vault {
             }
             None => Destinations::default(),
         };
-        let app = app(&database.location, &folder, destinations);
+        let app = app(&database.location, &folder, destinations, cvvs);
         let stop = Stop::on_signal().unwrap();
         let (public, public_url) = bind().await;
         let (private, private_url) = bind().await;
@@ -92,7 +98,7 @@ impl Vault {
             merchants,
             service_key,
             folder,
-            _database: database,
+            database,
         }
     }
 
@@ -187,7 +193,12 @@ pub fn payment(source: &str, amount: i64) -> Value {
     json!({"source": source, "for": "payment", "intent": "pi_1", "amount": amount, "currency": "usd"})
 }
 
-fn app(location: &Location, folder: &std::path::Path, destinations: Destinations) -> App {
+fn app(
+    location: &Location,
+    folder: &std::path::Path,
+    destinations: Destinations,
+    cvvs: CvvPolicy,
+) -> App {
     App::new(Parts {
         store: Store::open(location, records::MIGRATIONS).unwrap(),
         root: Root::open_or_create(&folder.join("root.key"), Mode::Test).unwrap(),
@@ -195,7 +206,7 @@ fn app(location: &Location, folder: &std::path::Path, destinations: Destinations
         epochs: Default::default(),
         sealing: Default::default(),
         destinations,
-        cvvs: Default::default(),
+        cvvs,
         frame: FrameFiles::default(),
         clock: Clock::with_offset_file(&folder.join("clock")),
         metrics: Metrics::default(),
