@@ -8,7 +8,7 @@ use vault_api::keys::Mode;
 
 use super::destinations::Target;
 use super::template::{self, Filling};
-use super::{check_grant, wire};
+use super::{opened, wire};
 use crate::audit::Actor;
 use crate::records::grants;
 use crate::records::tokens::Owner;
@@ -37,7 +37,7 @@ pub async fn show(
                 mode: mode.as_str(),
             };
             let grant = grants::find(tx, owner, &asked.grant)?.ok_or(Code::NotFound)?;
-            check_grant(&grant, &asked, now)?;
+            opened::check(&grant, &asked, now)?;
             Ok::<_, Error>(grant.card.last4)
         })
         .await?;

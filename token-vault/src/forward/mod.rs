@@ -2,7 +2,7 @@
 //!
 //! The attempt is committed as `sending` before the vault connects; the outcome after. The same attempt id answers
 //! what is recorded and never sends again. Reading order: this file, [`destinations`] (what is registered), [`template`]
-//! and [`body`] (a tree becomes bytes), [`wire`] (one send), [`answer`] (what comes back), [`dry_run`], [`retry`],
+//! and [`body`] (a tree becomes bytes), [`opened`] (the grant's card), [`wire`] (one send), [`answer`] (what comes back), [`dry_run`], [`retry`],
 //! [`running`] (beside the requests); [`command`] is the operator's side.
 
 mod answer;
@@ -13,6 +13,7 @@ mod counted;
 mod currency;
 pub mod destinations;
 mod dry_run;
+mod opened;
 mod operation;
 mod registration;
 pub mod retry;
@@ -26,8 +27,7 @@ pub use destinations::Destinations;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use card::{Brand, Expiry};
-use pan::{CardData, Cvv};
+use pan::CardData;
 use store::Tx;
 use vault_api::Code;
 use vault_api::forward::{Answer, BytesSent, Close, Forward, Forwarded};
@@ -35,16 +35,14 @@ use vault_api::keys::Mode;
 
 use crate::audit::{self, Act, Actor};
 use crate::crypto::cvv::SealedCvv;
-use crate::crypto::envelope::Place;
 use crate::forward::destinations::Target;
 use crate::forward::operation::Operation;
-use crate::forward::retry::CvvMode;
 use crate::forward::template::Filling;
 use crate::http::{Caller, Json};
 use crate::private::keyed_hash;
 use crate::records::attempts::{self, NewAttempt, Recorded};
 use crate::records::cvvs;
-use crate::records::grants::{self, GrantRow};
+use crate::records::grants;
 use crate::records::tokens::Owner;
 use crate::{App, Error};
 
@@ -134,25 +132,12 @@ async fn start(
                 merchant: &actor.merchant,
                 mode: mode.as_str(),
             };
-            match attempts::find(tx, owner, &body.attempt)? {
-                Some(Recorded::Sending) => return Err(Error::from(Code::AttemptInFlight)),
-                Some(Recorded::Closed) => return Err(Code::AttemptClosed.into()),
-                Some(Recorded::Done {
-                    request_hash,
-                    outcome,
-                }) => {
-                    let same = request_hash == hash;
-                    return if same {
-                        Ok(Started::Recorded(outcome))
-                    } else {
-                        Err(Code::IdempotencyMismatch.into())
-                    };
-                }
-                None => {}
+            if let Some(outcome) = recorded(tx, owner, &body.attempt, &hash)? {
+                return Ok(Started::Recorded(outcome));
             }
             let grant = grants::find(tx, owner, &body.grant)?.ok_or(Code::NotFound)?;
-            check_grant(&grant, &body, now)?;
-            let (card, cvv) = open(&parts, tx, &grant, &body, now)?;
+            opened::check(&grant, &body, now)?;
+            let (card, cvv) = opened::open(&parts, tx, &grant, &body, now)?;
             if !grants::open_attempt(tx, body.grant.public(), &body.attempt, send)? {
                 let busy = grants::has_open_attempt(tx, body.grant.public())?;
                 return Err(if busy {
@@ -189,77 +174,28 @@ async fn start(
         .await
 }
 
-fn check_grant(grant: &GrantRow, body: &Forward, now: i64) -> Result<(), Error> {
-    if grant.expires_at <= now {
-        return Err(Code::GrantExpired.into());
-    }
-    if body.currency != grant.currency || body.amount > grant.amount {
-        return Err(Code::BindingMismatch.into());
-    }
-    Ok(())
-}
-
-// The card, and its CVV when the template asks for it.
-fn open(
-    app: &App,
+// What is recorded of this very attempt, if anything is.
+fn recorded(
     tx: &mut Tx<'_>,
-    grant: &GrantRow,
-    body: &Forward,
-    now: i64,
-) -> Result<(CardData, Option<SealedCvv>), Error> {
-    let sealed = grant.sealed.as_ref().ok_or(Code::GrantExpired)?;
-    let tenant = app.tenants.by_id(tx, &app.root, &sealed.key_id)?;
-    let record = body.grant.public();
-    let opened = tenant.open_card(
-        Place {
-            kind: "grant",
-            record,
-            expires_at: grant.expires_at,
-        },
-        sealed,
-    )?;
-    let expiry = Expiry::new(grant.card.exp_year, grant.card.exp_month);
-    let (cvc, at_rest) = if template::wants_cvc(&body.body) {
-        let (cvc, at_rest) = cvv(app, tx, body, grant, now)?;
-        (Some(cvc), Some(at_rest))
-    } else {
-        (None, None)
-    };
-    let card = CardData {
-        number: opened.number,
-        expiry: expiry.ok_or(Error::Internal("a kept card has no expiry"))?,
-        cvc,
-        name: opened.name,
-    };
-    Ok((card, at_rest))
-}
-
-fn cvv(
-    app: &App,
-    tx: &mut Tx<'_>,
-    body: &Forward,
-    grant: &GrantRow,
-    now: i64,
-) -> Result<(Cvv, SealedCvv), Error> {
-    if app.cvvs.mode == CvvMode::Off {
-        return Err(Code::CvcGone.into());
+    owner: Owner<'_>,
+    attempt: &str,
+    hash: &[u8; 32],
+) -> Result<Option<Box<Forwarded>>, Error> {
+    match attempts::find(tx, owner, attempt)? {
+        Some(Recorded::Sending) => Err(Code::AttemptInFlight.into()),
+        Some(Recorded::Closed) => Err(Code::AttemptClosed.into()),
+        Some(Recorded::Done {
+            request_hash,
+            outcome,
+        }) => {
+            if request_hash == hash {
+                Ok(Some(outcome))
+            } else {
+                Err(Code::IdempotencyMismatch.into())
+            }
+        }
+        None => Ok(None),
     }
-    let at_rest = match cvvs::find(tx, body.grant.public())? {
-        Some(sealed) => sealed,
-        None => app
-            .cvvs
-            .find(body.grant.public(), now)
-            .ok_or(Code::CvcGone)?,
-    };
-    let brand = Brand::from_id(&grant.card.brand).unwrap_or(Brand::Unknown);
-    let opened = app.epochs.open(
-        &at_rest,
-        body.grant.secret(),
-        body.grant.public(),
-        brand,
-        now,
-    );
-    Ok((opened.map_err(|_| Code::CvcGone)?, at_rest))
 }
 
 fn outcome(body: &Forward, target: &Target, sent: wire::Sent, cvc_sent: bool) -> Forwarded {

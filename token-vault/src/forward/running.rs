@@ -25,7 +25,7 @@ pub async fn start(app: &App, stop: Stop) -> anyhow::Result<()> {
     sign_of_life(app, &here).await?;
     refresh(app).await?;
     app.destinations.check_file()?;
-    tokio::spawn(keep_alive(app.clone(), here, stop.clone()));
+    tokio::spawn(keep_alive(app.clone(), here));
     tokio::spawn(keep_fresh(app.clone(), stop));
     Ok(())
 }
@@ -46,20 +46,16 @@ pub async fn end(app: &App) -> Result<(), Error> {
         if open == 0 || tokio::time::Instant::now() > last {
             break;
         }
-        // While sends are under way this process lives.
-        let alive = here.clone();
-        app.store
-            .write(move |tx| processes::beat(tx, &alive))
-            .await?;
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     app.store.write(move |tx| processes::leave(tx, &here)).await
 }
 
-async fn keep_alive(app: App, here: Here, stop: Stop) {
+// Until the process ends, not until it is told to stop: its last sends are alive too.
+async fn keep_alive(app: App, here: Here) {
     let mut ticks = tokio::time::interval(Duration::from_secs(processes::BEAT));
     loop {
-        tokio::select! { _ = ticks.tick() => {}, () = stop.wait() => return }
+        ticks.tick().await;
         if let Err(error) = sign_of_life(&app, &here).await {
             tracing::error!(%error, "the sign of life could not be written");
         }

@@ -1,8 +1,6 @@
 //! A vault that is killed in the middle of a send, beside one that lives: the dead one's attempt is `unknown`, the
 //! living one's is its own.
 
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,74 +12,9 @@ use token_vault::records::processes::{self, Here};
 
 use crate::endpoint::{self, Behaviour, Endpoint};
 use crate::forward_bodies::{call, destinations, forward, grant};
-use crate::forward_registered::location;
+use crate::forward_registered::token_vault;
+use crate::process::Process;
 use crate::vault::Vault;
-
-/// `token-vault serve` as a process of its own, on a vault's database and root.
-struct Process {
-    child: Child,
-    private: String,
-}
-
-impl Process {
-    async fn start(vault: &Vault) -> Self {
-        let ports = [free(), free(), free()];
-        let frame = vault.folder.join("frame");
-        std::fs::create_dir_all(&frame).unwrap();
-        std::fs::write(frame.join("f"), "").unwrap();
-        let manifest = json!({"loader": {"file": "f"}, "document": {"file": "f", "script_hashes": [], "style_hashes": []}, "assets": []});
-        std::fs::write(frame.join("manifest.json"), manifest.to_string()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_token-vault"))
-            .arg("serve")
-            .args(["--public", &ports[0].to_string()])
-            .args(["--private", &ports[1].to_string()])
-            .args(["--admin", &ports[2].to_string()])
-            .env("TOKEN_VAULT_DATABASE", location(vault))
-            .env("TOKEN_VAULT_ROOT_KEY_FILE", vault.folder.join("root.key"))
-            .env("TOKEN_VAULT_FRAME_DIR", &frame)
-            .env(
-                "TOKEN_VAULT_DESTINATIONS",
-                vault.folder.join("destinations.toml"),
-            )
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let process = Self {
-            child,
-            private: format!("http://{}", ports[1]),
-        };
-        for _ in 0..200 {
-            if tokio::net::TcpStream::connect(ports[1]).await.is_ok() {
-                return process;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the vault did not come up");
-    }
-
-    fn alice(&self, vault: &Vault) -> Http {
-        Http::new(&self.private).bearer(vault.merchants[0].restricted.expose())
-    }
-
-    // SIGKILL.
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
 
 async fn arrived(endpoint: &Endpoint, count: usize) {
     for _ in 0..200 {
@@ -179,6 +112,61 @@ async fn a_killed_send_is_unknown_and_a_living_one_is_left_alone() {
         assert_eq!(closed(&alice, "att_living").await["bytes_sent"], "unknown");
         let told = call_2.await.unwrap();
         assert_eq!(told.json["bytes_sent"], "unknown", "{}", told.text);
+        process.kill();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_stops_waits_for_its_sends() {
+    for database in database::fresh() {
+        let endpoint = Endpoint::plain().await;
+        let vault = Vault::start(database, Some(&destinations(&endpoint))).await;
+        let grant = grant(&vault).await;
+        endpoint.behave(Behaviour::Stall);
+        let process = Process::start(&vault).await;
+        let (alice, asked) = (
+            process.alice(&vault),
+            call(&grant, "json", "att_last", json!({})),
+        );
+        let hung_up = async move { alice.post("/v1/forward", &asked).await };
+        assert!(
+            tokio::time::timeout(Duration::from_millis(500), hung_up)
+                .await
+                .is_err()
+        );
+        arrived(&endpoint, 1).await;
+        process.stop();
+        let outcome = closed(&vault.alice(), "att_last").await;
+        assert_eq!(
+            (&outcome["bytes_sent"], &outcome["failure"]),
+            (&json!("all"), &json!("timeout")),
+            "{outcome}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_vault_sees_what_is_registered() {
+    for database in database::fresh() {
+        let endpoint = Endpoint::plain().await;
+        let vault = Vault::start(database, Some("")).await;
+        let process = Process::start(&vault).await;
+        let (alice, grant) = (process.alice(&vault), grant(&vault).await);
+        let asked = call(&grant, "json", "att_1", json!({}));
+        assert_eq!(
+            alice.post("/v1/forward", &asked).await.json["code"],
+            "operation_not_allowed"
+        );
+        let file = vault.folder.join("bank.toml");
+        std::fs::write(&file, destinations(&endpoint)).unwrap();
+        let added = token_vault(&vault, &["destinations", "add", file.to_str().unwrap()], "");
+        assert!(added.status.success(), "{added:?}");
+        let since = std::time::Instant::now();
+        while alice.post("/v1/forward", &asked).await.status != 200 {
+            assert!(since.elapsed() < Duration::from_secs(8), "it was not seen");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert_eq!(endpoint.seen().len(), 1);
         process.kill();
     }
 }

@@ -13,4 +13,5 @@ mod forward_registered;
 mod forward_wire;
 mod forwarding;
 mod frame;
+mod process;
 mod vault;
