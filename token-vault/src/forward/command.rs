@@ -139,6 +139,12 @@ async fn add(here: &Place, file: &Path) -> anyhow::Result<Value> {
     let beside = file.parent().unwrap_or(Path::new("."));
     let mut texts = vec![];
     for entry in &mut entries {
+        if let Some(header) = entry.plain_credentials().first() {
+            bail!(
+                "destination {}: header {header} stands in the clear; write {{ secret = \"name\" }} and set it with: token-vault destinations secret set name",
+                entry.name
+            );
+        }
         entry.resolve_files(beside)?;
         texts.push((entry.name.clone(), serde_json::to_string(entry)?));
     }

@@ -188,6 +188,16 @@ impl DestinationFile {
         self.operation.iter().map(|o| o.name.as_str()).collect()
     }
 
+    /// The headers with a credential that stands in the file itself.
+    #[must_use]
+    pub fn plain_credentials(&self) -> Vec<&str> {
+        self.headers
+            .iter()
+            .filter(|(name, value)| is_credential(name) && matches!(value, HeaderFile::Plain(_)))
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
     /// Its URL.
     #[must_use]
     pub fn base_url(&self) -> &str {
@@ -341,6 +351,9 @@ fn header(name: &str, value: &HeaderFile, sources: &Sources<'_>) -> anyhow::Resu
         bail!("the vault writes this header itself");
     }
     let (text, shown) = match value {
+        HeaderFile::Plain(text) if is_credential(name.as_str()) => {
+            (Zeroizing::new(text.clone()), "***".to_owned())
+        }
         HeaderFile::Plain(text) => (Zeroizing::new(text.clone()), text.clone()),
         HeaderFile::Secret(SecretHeader {
             file,
@@ -361,6 +374,22 @@ fn header(name: &str, value: &HeaderFile, sources: &Sources<'_>) -> anyhow::Resu
         .context("its value has characters that headers cannot have")?;
     value.set_sensitive(true);
     Ok(Header { name, value, shown })
+}
+
+/// Whether a header of this name carries a credential, so that its value is not shown even when it stands in the file.
+fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    [
+        "auth",
+        "cookie",
+        "key",
+        "pass",
+        "secret",
+        "signature",
+        "token",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
 }
 
 fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {

@@ -9,6 +9,7 @@ use store::Location;
 
 use crate::endpoint::{self, Endpoint};
 use crate::forward_bodies::{call, destinations, forward, grant};
+use crate::process::Process;
 use crate::vault::Vault;
 
 /// `sqlite:PATH` or the server's URL, as the command line takes it.
@@ -256,4 +257,69 @@ fn what_must_not_be_registered_is_refused_with_a_reason() {
         assert!(told.contains(reason), "{to}: {told}");
     }
     let _ = std::fs::remove_dir_all(folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_in_the_clear_is_neither_kept_nor_shown() {
+    for database in database::fresh() {
+        let endpoint = Endpoint::plain().await;
+        let text =
+            destinations(&endpoint).replace("x-plain = \"yes\"", "x-api-key = \"k_in_the_clear\"");
+        let vault = Vault::start(database, Some(&text)).await;
+        let mut asked = call(&grant(&vault).await, "json", "att_1", json!({}));
+        asked["dry_run"] = json!(true);
+        let shown = forward(&vault, &asked).await;
+        assert!(
+            shown.text.contains("x-api-key") && !shown.text.contains("k_in_the_clear"),
+            "{}",
+            shown.text
+        );
+        let file = vault.folder.join("destinations.toml");
+        let added = token_vault(&vault, &["destinations", "add", file.to_str().unwrap()], "");
+        assert!(!added.status.success());
+        assert!(
+            String::from_utf8_lossy(&added.stderr).contains("in the clear"),
+            "{added:?}"
+        );
+        never_holds(&added, "k_in_the_clear");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_is_for_test_mode() {
+    let vault = Vault::start(database::sqlite(), Some("")).await;
+    let endpoint = Endpoint::plain().await;
+    let text = destinations(&endpoint).replace("local = true", "");
+    let live = text.replace(
+        &format!("http://{}", endpoint.address),
+        "https://api.bank.example",
+    );
+    std::fs::write(vault.folder.join("live.toml"), live).unwrap();
+    let merchant = vault.merchants[0].id.clone();
+    let made = token_vault(
+        &vault,
+        &[
+            "keys",
+            "create",
+            "--kind",
+            "rk",
+            "--mode",
+            "live",
+            "--merchant",
+            &merchant,
+            "--scope",
+            "forward",
+        ],
+        "",
+    );
+    let key = answer(&made)["key"].as_str().unwrap().to_owned();
+    let process = Process::start_in(&vault, "live", "live.toml").await;
+    let mut asked = call(&grant(&vault).await, "json", "att_1", json!({}));
+    asked["dry_run"] = json!(true);
+    let refused = process.with_key(&key).post("/v1/forward", &asked).await;
+    assert_eq!(
+        (refused.status, refused.json["code"].as_str()),
+        (422, Some("test_mode_only"))
+    );
+    process.kill();
 }

@@ -18,6 +18,16 @@ pub struct Process {
 
 impl Process {
     pub async fn start(vault: &Vault) -> Self {
+        Self::start_in(vault, "test", "destinations.toml").await
+    }
+
+    /// In `mode`, with a root key of that mode.
+    pub async fn start_in(vault: &Vault, mode: &str, destinations: &str) -> Self {
+        let root = if mode == "test" {
+            "root.key"
+        } else {
+            "live.key"
+        };
         let ports = [free(), free(), free()];
         let frame = vault.folder.join("frame");
         std::fs::create_dir_all(&frame).unwrap();
@@ -30,12 +40,10 @@ impl Process {
             .args(["--private", &ports[1].to_string()])
             .args(["--admin", &ports[2].to_string()])
             .env("TOKEN_VAULT_DATABASE", location(vault))
-            .env("TOKEN_VAULT_ROOT_KEY_FILE", vault.folder.join("root.key"))
+            .env("TOKEN_VAULT_ROOT_KEY_FILE", vault.folder.join(root))
+            .env("TOKEN_VAULT_MODE", mode)
             .env("TOKEN_VAULT_FRAME_DIR", &frame)
-            .env(
-                "TOKEN_VAULT_DESTINATIONS",
-                vault.folder.join("destinations.toml"),
-            )
+            .env("TOKEN_VAULT_DESTINATIONS", vault.folder.join(destinations))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -55,6 +63,11 @@ impl Process {
 
     pub fn alice(&self, vault: &Vault) -> Http {
         Http::new(&self.private).bearer(vault.merchants[0].restricted.expose())
+    }
+
+    /// The private listener as the holder of a key.
+    pub fn with_key(&self, key: &str) -> Http {
+        Http::new(&self.private).bearer(key)
     }
 
     /// SIGKILL.
