@@ -280,6 +280,8 @@ async fn send(
         currency: attempt.currency.clone(),
         reference: attempt.reference.clone(),
         body,
+        three_d_secure: None,
+        dry_run: false,
     };
     match app
         .vault

@@ -16,7 +16,8 @@ use vault_api::keys::{ApiKey, Kind, Mode};
 
 use crate::app::Parts;
 use crate::audit::{self, Act, Actor};
-use crate::forward::Destinations;
+use crate::forward::retry::{CvvMode, CvvPolicy, CvvRetry};
+use crate::forward::{self, Destinations};
 use crate::http::auth::SCOPES;
 use crate::key_commands::{self, RootOptions};
 use crate::listeners::ListenerOptions;
@@ -49,6 +50,9 @@ enum Command {
     /// API keys (`create`, `list`, `roll`, `revoke`) and encryption keys (`rotate`, `inventory`).
     #[command(subcommand)]
     Keys(Keys),
+    /// Destinations: `add`, `list`, `remove`, `check`, `secret`.
+    #[command(subcommand)]
+    Destinations(forward::command::Command),
     /// Empty what is overdue now, and say how many rows that were.
     Sweep(Database),
 }
@@ -75,9 +79,15 @@ pub(crate) struct Serve {
     /// What `cargo xtask frame` built.
     #[arg(long, env = "TOKEN_VAULT_FRAME_DIR", default_value = "target/frame")]
     pub(crate) frame_dir: PathBuf,
-    /// Where cards may be sent (TOML); none when left out.
+    /// Where cards may be sent (TOML), beside what `destinations add` registered.
     #[arg(long, env = "TOKEN_VAULT_DESTINATIONS")]
     pub(crate) destinations: Option<PathBuf>,
+    /// `off`: CVVs are dropped on arrival and never sent.
+    #[arg(long, env = "TOKEN_VAULT_CVV_MODE", value_enum, default_value = "on")]
+    cvv_mode: CvvMode,
+    /// `memory`: after a decline or a step-up a CVV may be sent again, from this process's memory, within its epoch.
+    #[arg(long, env = "TOKEN_VAULT_CVV_RETRY", value_enum, default_value = "off")]
+    cvv_retry: CvvRetry,
     /// An offset to the clock, in seconds, re-read while running. Test mode only.
     #[arg(long, env = "TOKEN_VAULT_CLOCK_FILE")]
     pub(crate) clock_file: Option<PathBuf>,
@@ -167,6 +177,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Merchants(Merchants::List(database)) => list_merchants(&database).await,
         Command::Keys(Keys::Create(options)) => create_key(*options).await,
         Command::Keys(Keys::More(command)) => key_commands::run(command).await,
+        Command::Destinations(command) => print(&forward::command::run(command).await?),
         Command::Sweep(database) => {
             let now = Clock::system().now();
             let rows = open(&database)?
@@ -198,8 +209,9 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         sealing: Default::default(),
         destinations: match &options.destinations {
             Some(file) => Destinations::read(file, options.mode == Mode::Live)?,
-            None => Destinations::default(),
+            None => Destinations::none(options.mode == Mode::Live),
         },
+        cvvs: CvvPolicy::new(options.cvv_mode, options.cvv_retry),
         frame: FrameFiles::read(&options.frame_dir)?,
         clock,
         metrics: Metrics::default(),
@@ -207,20 +219,11 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         process: vault_api::ids::new_id("proc"),
     };
     let app = App::new(parts);
-    let (process, now, parts) = (app.process.clone(), app.clock.now(), app.clone());
-    let unknown = app
-        .store
-        .write(move |tx| records::attempts::interrupt_all(tx, parts.root.macs(), &process, now))
-        .await?;
-    if unknown > 0 {
-        tracing::warn!(
-            unknown,
-            "attempts that a former process left open are now recorded as unknown"
-        );
-    }
+    forward::running::start(&app, stop.clone()).await?;
     tokio::spawn(sweep_until(app.clone(), stop.clone()));
     tokio::spawn(key_commands::reload_roots_on_hangup(app.clone()));
-    listeners::serve(&app, &options.listeners, stop).await
+    listeners::serve(&app, &options.listeners, stop).await?;
+    Ok(forward::running::end(&app).await?)
 }
 
 // Destroys keys and empties rows whose time is over.

@@ -10,6 +10,7 @@ use crate::crypto::cvv::Epochs;
 use crate::crypto::root::Root;
 use crate::crypto::sealing::SealingKeys;
 use crate::forward::Destinations;
+use crate::forward::retry::CvvPolicy;
 use crate::http::doors::Doors;
 use crate::public::FrameFiles;
 use crate::tenants::TenantKeys;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub sealing: SealingKeys,
     /// Where cards may be sent.
     pub destinations: Destinations,
+    /// What is done with CVVs, and those that wait for a second send.
+    pub cvvs: CvvPolicy,
     /// Loader, frame document and assets.
     pub frame: FrameFiles,
     /// The time.

@@ -41,6 +41,14 @@ pub enum Act {
     RotateRoot,
     /// A root key is named by nothing any more.
     RetireRoot,
+    /// A destination was registered.
+    AddDestination,
+    /// A destination was removed.
+    RemoveDestination,
+    /// A destination's secret was set.
+    SetSecret,
+    /// A destination's secret was removed.
+    RemoveSecret,
 }
 
 impl Act {
@@ -62,6 +70,10 @@ impl Act {
             Self::DestroyTenantKey => "tenant_key.destroyed",
             Self::RotateRoot => "root.rotated",
             Self::RetireRoot => "root.retired",
+            Self::AddDestination => "destination.added",
+            Self::RemoveDestination => "destination.removed",
+            Self::SetSecret => "destination.secret_set",
+            Self::RemoveSecret => "destination.secret_removed",
         }
     }
 }

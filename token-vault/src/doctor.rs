@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use service::Clock;
 use service::tls::{self, Tls};
@@ -152,14 +152,21 @@ fn mode(options: &Serve) -> anyhow::Result<()> {
 
 async fn destinations(options: &Serve) -> anyhow::Result<()> {
     let Some(path) = &options.destinations else {
-        bail!(
-            "no --destinations: no card can be forwarded; write the file, or leave this as it is for tokens only"
+        let store = Store::open(&options.database.database, records::MIGRATIONS)?;
+        let mode = options.mode.as_str();
+        let registered = store
+            .read(move |tx| records::destinations::all(tx, mode))
+            .await?;
+        ensure!(
+            !registered.entries.is_empty(),
+            "no destination is registered, so no card can be forwarded; `token-vault destinations add` one"
         );
+        return Ok(());
     };
     let destinations = Destinations::read(path, options.mode == Mode::Live)?;
     only_ours(path)?;
     for (name, host, port) in destinations.hosts() {
-        let resolving = tokio::net::lookup_host((host, port));
+        let resolving = tokio::net::lookup_host((host.as_str(), port));
         let resolved = tokio::time::timeout(Duration::from_secs(5), resolving).await;
         let found = resolved.is_ok_and(|found| found.is_ok_and(|addresses| addresses.count() > 0));
         ensure!(

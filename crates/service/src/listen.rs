@@ -99,6 +99,9 @@ impl Default for Options {
     }
 }
 
+/// What was just accepted has this long for its first bytes to be read.
+const LINGER: Duration = Duration::from_millis(250);
+
 /// Serves `router` in plain HTTP until `stop`, then lets the requests under way finish.
 pub async fn serve(listener: TcpListener, router: Router, stop: Stop) {
     serve_with(listener, router, stop, Options::default()).await;
@@ -140,6 +143,8 @@ pub async fn serve_with(listener: TcpListener, router: Router, stop: Stop, optio
         start(accepted, None);
     }
     drop(listener);
+    // hyper closes a connection whose request it has not begun to read, although it may have arrived.
+    tokio::time::sleep(LINGER).await;
     if tokio::time::timeout(DRAIN, graceful.shutdown())
         .await
         .is_err()

@@ -25,9 +25,51 @@ pub struct Forward {
     pub currency: String,
     /// Our reference at the acquirer. The vault writes it into the body.
     pub reference: String,
-    /// The body as a tree. A leaf that is exactly `{{card.number}}`, `{{card.exp_month}}`, `{{card.exp_year}}`,
-    /// `{{card.exp_year2}}`, `{{card.cvc}}` or `{{card.name}}` is filled in, at its registered path only.
+    /// The body as a tree, whatever format the operation sends. A leaf that is exactly `{{card.number}}`,
+    /// `{{card.exp_month}}`, `{{card.exp_year}}`, `{{card.exp_year2}}`, `{{card.expiry.MM/YY}}`, `{{card.expiry.MMYY}}`,
+    /// `{{card.expiry.YYMM}}`, `{{card.expiry.YYYY-MM}}`, `{{card.cvc}}` or `{{card.name}}` is filled in, at its
+    /// registered path only.
     pub body: Value,
+    /// What a 3-D Secure authentication gave. The vault writes it into the body where the operation registered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub three_d_secure: Option<ThreeDSecure>,
+    /// Test mode only: answer the masked request ([`DryRun`]), send nothing, record nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// The values of a 3-D Secure authentication (EMV 3-D Secure) that an authorisation carries.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThreeDSecure {
+    /// Electronic commerce indicator, two digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eci: Option<String>,
+    /// Authentication value (CAVV, AAV), base64 of 20 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cavv: Option<String>,
+    /// The directory server's transaction id, a UUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ds_transaction_id: Option<String>,
+    /// Protocol version, `2.2.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// The answer to a [`Forward`] with `dry_run`: the request that would have been sent, its secrets and the card masked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DryRun {
+    /// Always true.
+    pub dry_run: bool,
+    /// HTTP method.
+    pub method: String,
+    /// URL.
+    pub url: String,
+    /// Headers as they would be sent; secrets read `***`.
+    pub headers: Vec<(String, String)>,
+    /// The body as it would be serialised.
+    pub body: String,
 }
 
 /// How much of the request's plaintext had been given to the connection when it ended.
@@ -77,7 +119,8 @@ pub struct Forwarded {
     /// The destination's answer, by the operation's allow-list; absent when none came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Answer>,
-    /// Why there is no answer: `connect`, `tls`, `timeout`, `reset`, `too_large`, `malformed`, `interrupted`, `closed`.
+    /// Why there is no answer: `connect`, `tls`, `timeout`, `reset`, `too_large`, `interrupted`, `closed`. `malformed`
+    /// stands beside an answer whose body could not be read: its status is there, its text was dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// Whether the CVV was in the request.

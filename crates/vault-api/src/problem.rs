@@ -98,6 +98,7 @@ codes! {
     BindingMismatch = 422, "binding_mismatch", "The token or grant is bound to another intent, amount or currency.";
     GrantExhausted = 422, "grant_exhausted", "The grant's sends are used up.";
     PlaceholderNotAllowed = 422, "placeholder_not_allowed", "A placeholder stands where the operation has not registered it.";
+    TestModeOnly = 422, "test_mode_only", "This is for test mode.";
     RateLimited = 429, "rate_limited", "Too many requests; wait as Retry-After says.";
     Internal = 500, "internal", "Something went wrong here; it has been logged under the request id.";
     Unavailable = 503, "unavailable", "The vault cannot serve this just now; try again.";

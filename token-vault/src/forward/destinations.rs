@@ -1,85 +1,64 @@
-//! Where cards may be sent: destinations and operations that the operator registered from a file, never a merchant.
+//! Where cards may be sent: destinations and operations that the operator registered, never a merchant. They come
+//! from a file (`serve --destinations FILE`) and from the database (`token-vault destinations add FILE`); a running
+//! vault sees a change of the database within seconds.
 //!
 //! ```toml
 //! [[destination]]
 //! name = "northbank"
 //! base_url = "https://api.northbank.example"   # exact host: no wildcard, no IP address
 //! merchants = ["*"]
-//! connect_ms = 2000
-//! total_ms = 10000
-//! headers = { authorization = { file = "northbank.key", prefix = "Bearer " } }
+//! connect_ms = 2000                            # to connect, TLS included
+//! read_ms = 8000                               # without a byte of the answer
+//! total_ms = 10000                             # for everything
+//! ca = "northbank-ca.pem"                      # in place of the public roots
+//! client_cert = "us.pem"
+//! client_key = { secret = "northbank_client_key" }              # or a path
+//! headers = { authorization = { secret = "northbank_key", prefix = "Bearer " } }   # or { file = ".." }, or text
 //!
 //! [[destination.operation]]
 //! name = "authorise"
-//! kind = "authorise"
+//! kind = "authorise"                           # authenticate, verify
 //! method = "POST"
 //! path = "/json/v1/payments"
+//! body = "json"                                # form, xml (with root and sequence)
 //! placeholders = { "card.number" = "/card/number", "card.cvc" = "/card/cvc" }
+//! fixed = { "/card/type" = "plain" }           # the operator's own constants
 //! amount = "/amount"
+//! amount_format = "minor"                      # decimal: "19.99"
 //! currency = "/currency"
+//! currency_format = "lower"                    # upper
 //! reference = "/reference"
+//! idempotency_header = "idempotency-key"       # takes the attempt id
 //! response = ["/id", "/status"]
 //! approved = { pointer = "/status", values = ["captured", "authorised"] }
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use anyhow::{Context as _, bail};
-use http::{HeaderName, HeaderValue, Method, Uri};
-use serde::Deserialize;
+use anyhow::bail;
+use store::Store;
 use vault_api::Code;
-use vault_api::forward::Answer;
 use zeroize::Zeroizing;
 
+use super::operation::Operation;
+use super::registration::{Destination, DestinationFile, File, Sources};
+use super::secrets;
 use crate::Error;
-use crate::records::grants::Send;
+use crate::crypto::root::Root;
+use crate::records::destinations::{self as records, Registered};
+
+type All = HashMap<String, Arc<Destination>>;
 
 /// All that are registered.
 #[derive(Default)]
-pub struct Destinations(HashMap<String, Arc<Destination>>);
-
-/// A destination.
-pub struct Destination {
-    /// `http` or `https`.
-    pub tls: bool,
-    /// The exact host.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// Whether it may stand on this machine (test mode only).
-    pub local: bool,
-    /// Time to connect, TLS included.
-    pub connect: Duration,
-    /// Time for everything.
-    pub total: Duration,
-    /// Fixed headers; a secret among them was read from its file and is never answered.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    merchants: Vec<String>,
-    operations: HashMap<String, Arc<Operation>>,
-}
-
-/// One thing that may be asked of a destination.
-pub struct Operation {
-    /// HTTP method.
-    pub method: Method,
-    /// Path.
-    pub path: String,
-    /// What kind of send it is.
-    pub kind: Send,
-    /// The one place of each placeholder, as a JSON pointer (RFC 6901).
-    pub placeholders: BTreeMap<String, String>,
-    /// Where the vault writes amount, currency and reference.
-    pub amount: String,
-    /// Where the currency goes.
-    pub currency: String,
-    /// Where our reference goes.
-    pub reference: String,
-    /// Which fields of the answer come back.
-    pub response: Vec<String>,
-    approved: Option<Approved>,
+pub struct Destinations {
+    from_file: Vec<DestinationFile>,
+    beside: PathBuf,
+    live: bool,
+    current: RwLock<Arc<All>>,
+    seen: Mutex<Option<Registered>>,
 }
 
 /// A destination and one of its operations.
@@ -91,116 +70,95 @@ pub struct Target {
     pub operation: Arc<Operation>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    destination: Vec<DestinationFile>,
-}
+impl Target {
+    /// Host, and port where it is not the scheme's own.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let destination = &self.destination;
+        let standard = if destination.tls.is_some() { 443 } else { 80 };
+        match destination.port {
+            port if port == standard => destination.host.clone(),
+            port => format!("{}:{port}", destination.host),
+        }
+    }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DestinationFile {
-    name: String,
-    base_url: String,
-    #[serde(default)]
-    local: bool,
-    merchants: Vec<String>,
-    #[serde(default = "default_connect")]
-    connect_ms: u64,
-    #[serde(default = "default_total")]
-    total_ms: u64,
-    #[serde(default)]
-    headers: BTreeMap<String, HeaderFile>,
-    operation: Vec<OperationFile>,
+    /// Scheme and authority.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        let tls = self.destination.tls.is_some();
+        let scheme = if tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority())
+    }
 }
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum HeaderFile {
-    Plain(String),
-    Secret {
-        file: PathBuf,
-        #[serde(default)]
-        prefix: String,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OperationFile {
-    name: String,
-    kind: Kind,
-    method: String,
-    path: String,
-    placeholders: BTreeMap<String, String>,
-    amount: String,
-    currency: String,
-    reference: String,
-    response: Vec<String>,
-    approved: Option<Approved>,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    Authorise,
-    Authenticate,
-    Verify,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Approved {
-    pointer: String,
-    values: Vec<String>,
-}
-
-fn default_connect() -> u64 {
-    2_000
-}
-
-fn default_total() -> u64 {
-    20_000
-}
-
-/// The placeholders there are.
-pub const PLACEHOLDERS: [&str; 6] = [
-    "card.number",
-    "card.exp_month",
-    "card.exp_year",
-    "card.exp_year2",
-    "card.cvc",
-    "card.name",
-];
 
 impl Destinations {
-    /// Reads a file.
+    /// Reads a file. Entries that name secrets of the database come alive with [`Self::refresh`].
     ///
     /// # Errors
     /// Which entry is wrong, and how.
     pub fn read(path: &Path, live: bool) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{} cannot be read", path.display()))?;
-        let file: File =
-            toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))?;
-        let beside = path.parent().unwrap_or(Path::new("."));
-        let mut all = HashMap::new();
-        for entry in file.destination {
-            let name = entry.name.clone();
-            let destination = Destination::parse(entry, beside, live)
-                .with_context(|| format!("destination {name}"))?;
-            if all.insert(name.clone(), Arc::new(destination)).is_some() {
-                bail!("destination {name} is registered twice");
+        let file = File::read(path)?;
+        let mut new = Self {
+            from_file: file.destination,
+            beside: path.parent().unwrap_or(Path::new(".")).to_owned(),
+            live,
+            ..Self::default()
+        };
+        let (all, problems) = new.compile(&[], &BTreeMap::new());
+        for (entry, problem) in problems {
+            if entry.secret_names().is_empty() {
+                return Err(problem);
             }
         }
-        Ok(Self(all))
+        new.current = RwLock::new(Arc::new(all));
+        Ok(new)
+    }
+
+    /// Reads what the database has. What is wrong there is left out and answered: one entry must not stop the rest.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn refresh(&self, store: &Store, root: &Root) -> Result<Vec<String>, Error> {
+        let mode = root.mode().as_str();
+        let rows = store.read(move |tx| records::all(tx, mode)).await?;
+        if self.seen().as_ref() == Some(&rows) {
+            return Ok(vec![]);
+        }
+        let mut problems = vec![];
+        let mut opened = BTreeMap::new();
+        for (name, sealed) in &rows.secrets {
+            match secrets::open(root, name, sealed) {
+                Ok(secret) => {
+                    opened.insert(name.clone(), secret);
+                }
+                Err(_) => problems.push(format!("secret {name} does not open under this root")),
+            }
+        }
+        let mut entries = vec![];
+        for (name, entry) in &rows.entries {
+            match serde_json::from_str::<DestinationFile>(entry) {
+                Ok(entry) => entries.push(entry),
+                Err(_) => problems.push(format!("destination {name} cannot be read")),
+            }
+        }
+        let (all, wrong) = self.compile(&entries, &opened);
+        problems.extend(wrong.into_iter().map(|(_, error)| format!("{error:#}")));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
+        *self.seen() = Some(rows);
+        Ok(problems)
     }
 
     /// Name, host and port of each, for a check that they resolve.
-    pub fn hosts(&self) -> impl Iterator<Item = (&str, &str, u16)> {
-        let all = self.0.iter();
-        all.map(|(name, destination)| (name.as_str(), destination.host.as_str(), destination.port))
+    #[must_use]
+    pub fn hosts(&self) -> Vec<(String, String, u16)> {
+        let all = self
+            .current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let host =
+            |(name, to): (&String, &Arc<Destination>)| (name.clone(), to.host.clone(), to.port);
+        all.iter().map(host).collect()
     }
 
     /// The operation, if it is registered for this merchant. One that is not is as absent as one that is nobody's.
@@ -213,7 +171,12 @@ impl Destinations {
         destination: &str,
         operation: &str,
     ) -> Result<Target, Error> {
-        let destination = self.0.get(destination).ok_or(Code::OperationNotAllowed)?;
+        let all = self
+            .current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let destination = all.get(destination).ok_or(Code::OperationNotAllowed)?;
         let for_merchant = destination
             .merchants
             .iter()
@@ -228,130 +191,85 @@ impl Destinations {
             operation: operation.clone(),
         })
     }
-}
 
-impl Destination {
-    fn parse(entry: DestinationFile, beside: &Path, live: bool) -> anyhow::Result<Self> {
-        let uri: Uri = entry.base_url.parse().context("base_url is not a URL")?;
-        let tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") if entry.local => false,
-            _ => bail!("base_url must be https (http only with local = true)"),
-        };
-        let host = uri
-            .host()
-            .context("base_url names no host")?
-            .to_ascii_lowercase();
-        if entry.local && live {
-            bail!("local = true is for test mode");
+    // The file's entries stand before the database's of the same name.
+    fn compile(
+        &self,
+        from_database: &[DestinationFile],
+        secrets: &BTreeMap<String, Zeroizing<String>>,
+    ) -> (All, Vec<(DestinationFile, anyhow::Error)>) {
+        let (mut all, mut problems) = (All::new(), vec![]);
+        let here = Path::new(".");
+        let of_file = self.from_file.iter().map(|e| (e, self.beside.as_path()));
+        let entries = of_file.chain(from_database.iter().map(|e| (e, here)));
+        for (entry, beside) in entries {
+            let sources = Sources {
+                beside,
+                live: self.live,
+                secrets: Some(secrets),
+            };
+            if all.contains_key(&entry.name) {
+                let name = &entry.name;
+                let both = anyhow::anyhow!(
+                    "destination {name} is in --destinations and in the database; the file's stands"
+                );
+                problems.push((entry.clone(), both));
+                continue;
+            }
+            match entry.compile(&sources) {
+                Ok(destination) => {
+                    all.insert(entry.name.clone(), Arc::new(destination));
+                }
+                Err(error) => problems.push((entry.clone(), error)),
+            }
         }
-        if !entry.local
-            && (host.parse::<std::net::IpAddr>().is_ok() || host.contains(['*', '[', ']']))
-        {
-            bail!("base_url must name an exact host, not an address or a wildcard");
-        }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            bail!("base_url must have no path; put it into the operation");
-        }
-        let headers = entry
-            .headers
-            .into_iter()
-            .map(|(name, value)| header(&name, value, beside));
-        let operations = entry
-            .operation
-            .into_iter()
-            .map(|o| Ok((o.name.clone(), Arc::new(Operation::parse(o)?))));
-        Ok(Self {
-            tls,
-            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
-            host,
-            local: entry.local,
-            connect: Duration::from_millis(entry.connect_ms),
-            total: Duration::from_millis(entry.total_ms),
-            headers: headers.collect::<anyhow::Result<_>>()?,
-            merchants: entry.merchants,
-            operations: operations.collect::<anyhow::Result<_>>()?,
-        })
+        (all, problems)
     }
-}
 
-impl Operation {
-    fn parse(entry: OperationFile) -> anyhow::Result<Self> {
-        for name in entry.placeholders.keys() {
-            if !PLACEHOLDERS.contains(&name.as_str()) {
+    fn seen(&self) -> std::sync::MutexGuard<'_, Option<Registered>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None registered yet, for a vault of this mode.
+    #[must_use]
+    pub fn none(live: bool) -> Self {
+        Self {
+            live,
+            ..Self::default()
+        }
+    }
+
+    /// Refuses to go on when an entry of the file does not work, now that the secrets are known.
+    ///
+    /// # Errors
+    /// Which one.
+    pub fn check_file(&self) -> anyhow::Result<()> {
+        let all = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        for entry in &self.from_file {
+            if !all.contains_key(&entry.name) {
                 bail!(
-                    "operation {}: there is no placeholder {name}; there are {}",
-                    entry.name,
-                    PLACEHOLDERS.join(", ")
+                    "destination {} of --destinations does not work; the log says why",
+                    entry.name
                 );
             }
         }
-        let typed = [&entry.amount, &entry.currency, &entry.reference];
-        let pointers = entry
-            .placeholders
-            .values()
-            .chain(typed)
-            .chain(&entry.response);
-        for pointer in pointers {
-            if !pointer.starts_with('/') {
-                bail!("operation {}: {pointer} is no JSON pointer", entry.name);
-            }
-        }
-        if !entry.path.starts_with('/') {
-            bail!("operation {}: the path must start with /", entry.name);
-        }
-        Ok(Self {
-            method: entry.method.parse().context("method")?,
-            path: entry.path,
-            kind: match entry.kind {
-                Kind::Authorise => Send::Authorise,
-                Kind::Authenticate => Send::Authenticate,
-                Kind::Verify => Send::Verify,
-            },
-            placeholders: entry.placeholders,
-            amount: entry.amount,
-            currency: entry.currency,
-            reference: entry.reference,
-            response: entry.response,
-            approved: entry.approved,
-        })
-    }
-
-    /// Whether an answer approves, by the operation's rule.
-    #[must_use]
-    pub fn approves(&self, answer: Option<&Answer>) -> bool {
-        let (Some(rule), Some(answer)) = (&self.approved, answer) else {
-            return false;
-        };
-        let value = answer
-            .body
-            .pointer(&rule.pointer)
-            .and_then(|value| value.as_str());
-        (200..300).contains(&answer.status)
-            && value.is_some_and(|value| rule.values.iter().any(|v| v == value))
+        Ok(())
     }
 }
 
-fn header(
-    name: &str,
-    value: HeaderFile,
-    beside: &Path,
-) -> anyhow::Result<(HeaderName, HeaderValue)> {
-    let text = match value {
-        HeaderFile::Plain(text) => Zeroizing::new(text),
-        HeaderFile::Secret { file, prefix } => {
-            let path = beside.join(file);
-            let secret = std::fs::read_to_string(&path).with_context(|| {
-                format!(
-                    "the secret of header {name}: {} cannot be read",
-                    path.display()
-                )
-            })?;
-            Zeroizing::new(format!("{prefix}{}", secret.trim()))
-        }
+/// Reads a file's entries and checks all of them that can be checked without the secrets of the database.
+///
+/// # Errors
+/// Which entry is wrong, and how.
+pub fn check_entries(path: &Path, live: bool) -> anyhow::Result<Vec<DestinationFile>> {
+    let file = File::read(path)?;
+    let sources = Sources {
+        beside: path.parent().unwrap_or(Path::new(".")),
+        live,
+        secrets: None,
     };
-    let mut value = HeaderValue::from_str(&text)
-        .context("a header value has characters that headers cannot have")?;
-    value.set_sensitive(true);
-    Ok((name.parse()?, value))
+    for entry in &file.destination {
+        entry.compile(&sources)?;
+    }
+    Ok(file.destination)
 }

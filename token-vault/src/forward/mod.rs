@@ -1,64 +1,95 @@
 //! Forward: one send of a card to an acquirer, at most once.
 //!
 //! The attempt is committed as `sending` before the vault connects; the outcome after. The same attempt id answers
-//! what is recorded and never sends again. Reading order: this file, [`destinations`], [`template`], [`wire`].
+//! what is recorded and never sends again. Reading order: this file, [`destinations`] (what is registered), [`template`]
+//! and [`body`] (a tree becomes bytes), [`opened`] (the grant's card), [`wire`] (one send), [`answer`] (what comes back), [`dry_run`], [`retry`],
+//! [`running`] (beside the requests); [`command`] is the operator's side.
 
+mod answer;
+mod body;
+pub mod command;
+mod connect;
+mod counted;
+mod currency;
 pub mod destinations;
+mod dry_run;
+mod opened;
+mod operation;
+mod registration;
+pub mod retry;
+pub mod running;
+mod secrets;
 mod template;
+mod tls;
 mod wire;
 
 pub use destinations::Destinations;
 
 use axum::extract::State;
-use card::{Brand, Expiry};
-use pan::{CardData, Cvv};
+use axum::response::{IntoResponse as _, Response};
+use pan::CardData;
 use store::Tx;
 use vault_api::Code;
 use vault_api::forward::{Answer, BytesSent, Close, Forward, Forwarded};
 use vault_api::keys::Mode;
 
 use crate::audit::{self, Act, Actor};
-use crate::crypto::envelope::Place;
-use crate::forward::destinations::{Operation, Target};
+use crate::crypto::cvv::SealedCvv;
+use crate::forward::destinations::Target;
+use crate::forward::operation::Operation;
+use crate::forward::template::Filling;
 use crate::http::{Caller, Json};
 use crate::private::keyed_hash;
 use crate::records::attempts::{self, NewAttempt, Recorded};
 use crate::records::cvvs;
-use crate::records::grants::{self, GrantRow};
+use crate::records::grants;
 use crate::records::tokens::Owner;
 use crate::{App, Error};
 
-/// `POST /v1/forward`.
+/// `POST /v1/forward`. With `dry_run` the masked request, else how the send ended.
 pub async fn forward(
     State(app): State<App>,
     caller: Caller,
     Json(body): Json<Forward>,
-) -> Result<Json<Forwarded>, Error> {
+) -> Result<Response, Error> {
     caller.may("forward")?;
     check(&body)?;
-    // The send goes on when the caller hangs up: its outcome must be recorded.
-    let sending = tokio::spawn(send(app, Actor::from(&caller), caller.mode, body));
-    sending
-        .await
-        .map_err(|_| Error::Internal("a send panicked"))?
-        .map(Json)
-}
-
-async fn send(app: App, actor: Actor, mode: Mode, body: Forward) -> Result<Forwarded, Error> {
+    let (actor, mode) = (Actor::from(&caller), caller.mode);
     let target = app
         .destinations
         .target(&actor.merchant, &body.destination, &body.operation)?;
     template::check(&body.body, &target.operation)?;
+    if body.dry_run {
+        let shown = dry_run::show(&app, &actor, mode, &body, &target).await?;
+        return Ok(Json(shown).into_response());
+    }
+    // The send goes on when the caller hangs up: its outcome must be recorded.
+    let sending = tokio::spawn(send(app, actor, mode, body, target));
+    let outcome = sending
+        .await
+        .map_err(|_| Error::Internal("a send panicked"))??;
+    Ok(Json(outcome).into_response())
+}
+
+async fn send(
+    app: App,
+    actor: Actor,
+    mode: Mode,
+    body: Forward,
+    target: Target,
+) -> Result<Forwarded, Error> {
+    // What cannot be built is refused before anything is recorded.
+    template::build(&body, &target.operation, Filling::Masked { last4: "0000" })?;
     let started = start(&app, &actor, mode, &body, &target.operation).await?;
-    let card = match started {
+    let (card, cvv) = match started {
         Started::Recorded(outcome) => return Ok(*outcome),
-        Started::Sending(card) => card,
+        Started::Sending(card, cvv) => (card, cvv),
     };
-    let cvc_sent = template::wants_cvc(&body.body);
-    let outcome = match template::fill(&body, &target.operation, &card) {
+    let cvc_sent = card.cvc.is_some();
+    let outcome = match template::build(&body, &target.operation, Filling::Card(&card)) {
         Ok(request) => {
             drop(card);
-            let sent = wire::send(&target, request).await;
+            let sent = wire::send(&target, &body.attempt, request).await;
             outcome(&body, &target, sent, cvc_sent)
         }
         Err(_) => Forwarded {
@@ -73,12 +104,13 @@ async fn send(app: App, actor: Actor, mode: Mode, body: Forward) -> Result<Forwa
         "vault_forwards_total",
         &[("bytes_sent", outcome.bytes_sent.as_str())],
     );
-    finish(&app, actor, mode, body, target, outcome).await
+    finish(&app, actor, mode, body, target, outcome, cvv).await
 }
 
 enum Started {
     Recorded(Box<Forwarded>),
-    Sending(CardData),
+    // With the CVV as it is at rest, when the request asks for it.
+    Sending(CardData, Option<SealedCvv>),
 }
 
 async fn start(
@@ -99,26 +131,13 @@ async fn start(
             merchant: &actor.merchant,
             mode: mode.as_str(),
         };
-        match attempts::find(tx, owner, &body.attempt)? {
-            Some(Recorded::Sending) => return Err(Error::from(Code::AttemptInFlight)),
-            Some(Recorded::Closed) => return Err(Code::AttemptClosed.into()),
-            Some(Recorded::Done {
-                request_hash,
-                outcome,
-            }) => {
-                let same = request_hash == hash;
-                return if same {
-                    Ok(Started::Recorded(outcome))
-                } else {
-                    Err(Code::IdempotencyMismatch.into())
-                };
-            }
-            None => {}
+        if let Some(outcome) = recorded(tx, owner, &body.attempt, &hash)? {
+            return Ok(Started::Recorded(outcome));
         }
         let macs = parts.root.macs();
         let mut grant = grants::find(tx, macs, owner, &body.grant)?.ok_or(Code::NotFound)?;
-        check_grant(&grant, &body, now)?;
-        let card = open(&parts, tx, &grant, &body, now)?;
+        opened::check(&grant, &body, now)?;
+        let (card, cvv) = opened::open(&parts, tx, &grant, &body, now)?;
         if !grants::open_attempt(tx, macs, &mut grant, &body.attempt, send)? {
             let busy = grants::has_open_attempt(&grant)?;
             return Err(if busy {
@@ -150,83 +169,46 @@ async fn start(
             &body.destination,
             now,
         )?;
-        Ok(Started::Sending(card))
+        Ok(Started::Sending(card, cvv))
     })
     .await
 }
 
-fn check_grant(grant: &GrantRow, body: &Forward, now: i64) -> Result<(), Error> {
-    if grant.expires_at <= now {
-        return Err(Code::GrantExpired.into());
-    }
-    if body.currency != grant.currency || body.amount > grant.amount {
-        return Err(Code::BindingMismatch.into());
-    }
-    Ok(())
-}
-
-// The card, and its CVV when the template asks for it.
-fn open(
-    app: &App,
+// What is recorded of this very attempt, if anything is.
+fn recorded(
     tx: &mut Tx<'_>,
-    grant: &GrantRow,
-    body: &Forward,
-    now: i64,
-) -> Result<CardData, Error> {
-    let sealed = grant.sealed.as_ref().ok_or(Code::GrantExpired)?;
-    let tenant = app.tenants.by_id(&sealed.key_id)?;
-    let record = body.grant.public();
-    let opened = tenant.open_card(
-        Place {
-            kind: "grant",
-            record,
-            expires_at: grant.expires_at,
-        },
-        sealed,
-    )?;
-    let expiry = Expiry::new(grant.card.exp_year, grant.card.exp_month);
-    Ok(CardData {
-        number: opened.number,
-        expiry: expiry.ok_or(Error::Internal("a kept card has no expiry"))?,
-        cvc: if template::wants_cvc(&body.body) {
-            Some(cvv(app, tx, body, grant, now)?)
-        } else {
-            None
-        },
-        name: opened.name,
-    })
-}
-
-fn cvv(
-    app: &App,
-    tx: &mut Tx<'_>,
-    body: &Forward,
-    grant: &GrantRow,
-    now: i64,
-) -> Result<Cvv, Error> {
-    let sealed = cvvs::find(tx, body.grant.public())?.ok_or(Code::CvcGone)?;
-    let brand = Brand::from_id(&grant.card.brand).unwrap_or(Brand::Unknown);
-    let opened = app.epochs.open(
-        &sealed,
-        body.grant.secret(),
-        body.grant.public(),
-        brand,
-        now,
-    );
-    opened.map_err(|_| Code::CvcGone.into())
+    owner: Owner<'_>,
+    attempt: &str,
+    hash: &[u8; 32],
+) -> Result<Option<Box<Forwarded>>, Error> {
+    match attempts::find(tx, owner, attempt)? {
+        Some(Recorded::Sending) => Err(Code::AttemptInFlight.into()),
+        Some(Recorded::Closed) => Err(Code::AttemptClosed.into()),
+        Some(Recorded::Done {
+            request_hash,
+            outcome,
+        }) => {
+            if request_hash == hash {
+                Ok(Some(outcome))
+            } else {
+                Err(Code::IdempotencyMismatch.into())
+            }
+        }
+        None => Ok(None),
+    }
 }
 
 fn outcome(body: &Forward, target: &Target, sent: wire::Sent, cvc_sent: bool) -> Forwarded {
     let (response, failure) = match sent.answer {
-        Ok(answer) => {
-            let allowed = template::allowed(&answer.body, &target.operation);
-            (
-                Some(Answer {
-                    status: answer.status,
-                    body: allowed,
-                }),
-                None,
-            )
+        Ok(received) => {
+            let read = received.body.as_ref();
+            let allowed = read.map(|read| answer::allowed(read, &target.operation));
+            let failure = read.is_none().then(|| "malformed".to_owned());
+            let response = Answer {
+                status: received.status,
+                body: allowed.unwrap_or_default(),
+            };
+            (Some(response), failure)
         }
         Err(failure) => (None, Some(failure.to_owned())),
     };
@@ -247,9 +229,20 @@ async fn finish(
     body: Forward,
     target: Target,
     outcome: Forwarded,
+    cvv: Option<SealedCvv>,
 ) -> Result<Forwarded, Error> {
     let now = app.clock.now();
     let parts = app.clone();
+    let grant = body.grant.public().to_owned();
+    let authorised = target.operation.kind == grants::Send::Authorise;
+    let approved = target.operation.approves(outcome.response.as_ref());
+    // PCI DSS 3.3.1: the first complete response ends the CVV, whatever it says.
+    let cvv_ends = outcome.response.is_some() && outcome.cvc_sent && authorised;
+    match cvv {
+        Some(cvv) if cvv_ends && !approved => app.cvvs.keep(&grant, cvv, now),
+        _ if cvv_ends => app.cvvs.forget(&grant),
+        _ => {}
+    }
     app.store
         .write(move |tx| {
             let macs = parts.root.macs();
@@ -257,30 +250,25 @@ async fn finish(
                 merchant: &actor.merchant,
                 mode: mode.as_str(),
             };
-            if attempts::finish(tx, owner, &body.attempt, &outcome, now)? {
-                let nothing_sent = outcome.bytes_sent == BytesSent::None;
-                let grant = body.grant.public();
-                let given_back = nothing_sent.then_some(target.operation.kind);
-                grants::close_attempt(tx, macs, owner, grant, &body.attempt, given_back)?;
-                if outcome.response.is_some()
-                    && outcome.cvc_sent
-                    && target.operation.kind == grants::Send::Authorise
-                {
-                    // PCI DSS 3.3.1: the first complete response ends the CVV, whatever it says.
-                    cvvs::delete(tx, grant)?;
-                }
-                if target.operation.approves(outcome.response.as_ref()) {
-                    grants::activate_pending_card(tx, macs, owner, grant)?;
-                }
-                audit::record(
-                    tx,
-                    &actor,
-                    Act::ForwardOutcome,
-                    &body.attempt,
-                    outcome.bytes_sent.as_str(),
-                    now,
-                )?;
+            if cvv_ends {
+                cvvs::delete(tx, &grant)?;
             }
+            if !attempts::finish(tx, owner, &body.attempt, &outcome, now)? {
+                // Others took this process for dead and recorded `unknown`. That was answered, so it stands.
+                return match attempts::find(tx, owner, &body.attempt)? {
+                    Some(Recorded::Done { outcome, .. }) => Ok(*outcome),
+                    _ => Err(Error::Internal("an attempt is gone")),
+                };
+            }
+            let nothing_sent = outcome.bytes_sent == BytesSent::None;
+            let attempt = &body.attempt;
+            let given_back = nothing_sent.then_some(target.operation.kind);
+            grants::close_attempt(tx, macs, owner, &grant, attempt, given_back)?;
+            if approved {
+                grants::activate_pending_card(tx, macs, owner, &grant)?;
+            }
+            let sent = outcome.bytes_sent.as_str();
+            audit::record(tx, &actor, Act::ForwardOutcome, attempt, sent, now)?;
             Ok::<_, Error>(outcome.clone())
         })
         .await
@@ -336,6 +324,9 @@ pub async fn close(
 }
 
 fn check(body: &Forward) -> Result<(), Error> {
+    if let Some(values) = &body.three_d_secure {
+        template::check_three_d_secure(values)?;
+    }
     let ids = fits(&body.attempt) && fits(&body.reference) && !body.destination.is_empty();
     let currency =
         body.currency.len() == 3 && body.currency.bytes().all(|b| b.is_ascii_lowercase());

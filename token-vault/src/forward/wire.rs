@@ -1,27 +1,24 @@
 //! One HTTP/1.1 request over one new connection: no pool, no retry, no redirect, no 0-RTT. It knows how many of the
 //! request's plaintext bytes were given to the connection, so that "not sent" is a fact.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
 use vault_api::forward::BytesSent;
 use zeroize::Zeroizing;
 
-use super::destinations::{Destination, Target};
+use super::body::Format;
+use super::connect::{self, Counts};
+use super::destinations::Target;
 
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 256 * 1024;
@@ -38,105 +35,143 @@ pub struct Sent {
 pub struct Received {
     /// HTTP status.
     pub status: u16,
-    /// The body, if it is JSON.
-    pub body: Value,
+    /// The body as a tree, null when it is empty; none when it could not be parsed, and then its text is gone.
+    pub body: Option<Value>,
 }
 
 /// Sends.
-pub async fn send(target: &Target, body: Zeroizing<Vec<u8>>) -> Sent {
-    let written = Arc::new(AtomicUsize::new(0));
-    let whole = Arc::new(AtomicUsize::new(usize::MAX));
-    let exchange = exchange(target, body, written.clone(), whole.clone());
-    let answer = match tokio::time::timeout(target.destination.total, exchange).await {
+pub async fn send(target: &Target, attempt: &str, body: Zeroizing<Vec<u8>>) -> Sent {
+    let Ok(request) = request(target, attempt, body) else {
+        return Sent {
+            bytes: BytesSent::None,
+            answer: Err("malformed"),
+        };
+    };
+    let whole = head_length(&request) + request.body().size();
+    // Nothing is counted before there is a connection; after that the counts are read whatever happens.
+    let counts = Mutex::new(None);
+    let exchange = exchange(target, request, &counts);
+    let answer = match timeout(target.destination.total, exchange).await {
         Ok(answer) => answer,
         Err(_) => Err("timeout"),
     };
-    let bytes = match (written.load(Ordering::SeqCst), whole.load(Ordering::SeqCst)) {
-        (0, _) => BytesSent::None,
-        // Headers come on top of the body, so as many bytes as head and body have is all of them.
-        (sent, whole) if sent >= whole => BytesSent::All,
-        _ if answer.is_ok() => BytesSent::All,
+    let counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Sent {
+        bytes: counts.map_or(BytesSent::None, |counts| told(&counts, whole)),
+        answer,
+    }
+}
+
+fn told(counts: &Counts, whole: usize) -> BytesSent {
+    match counts.plain.load(Ordering::SeqCst) {
+        0 if counts.any_after_handshake() => BytesSent::Partial,
+        0 => BytesSent::None,
+        sent if sent >= whole => BytesSent::All,
         _ => BytesSent::Partial,
-    };
-    Sent { bytes, answer }
+    }
 }
 
 async fn exchange(
     target: &Target,
-    body: Zeroizing<Vec<u8>>,
-    written: Arc<AtomicUsize>,
-    whole: Arc<AtomicUsize>,
+    request: Request<Full<Bytes>>,
+    counts: &Mutex<Option<Counts>>,
 ) -> Result<Received, &'static str> {
     let destination = &target.destination;
-    let connecting = connect(destination);
-    let stream = tokio::time::timeout(destination.connect, connecting)
+    let connecting = connect::connect(destination);
+    let connected = timeout(destination.connect, connecting)
         .await
         .map_err(|_| "connect")??;
-    let request = request(target, body)?;
-    whole.store(
-        head_length(&request) + request.body().size(),
-        Ordering::SeqCst,
-    );
-    let io = TokioIo::new(Counted { stream, written });
+    *counts.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected.counts);
+    let io = TokioIo::new(connected.stream);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io)
         .await
         .map_err(|_| "reset")?;
-    let driver = tokio::spawn(connection);
-    let received = receive(&mut sender, request).await;
-    driver.abort();
-    received
+    let answering = async {
+        let response = timeout(destination.read, sender.send_request(request))
+            .await
+            .map_err(|_| "timeout")?
+            .map_err(|_| "reset")?;
+        receive(response, target, destination.read).await
+    };
+    let (mut answering, mut connection) = (pin!(answering), pin!(connection));
+    let mut open = true;
+    // One future, no task of its own: when it is dropped nothing more is written, so what is told stays true.
+    loop {
+        tokio::select! {
+            answer = &mut answering => return answer,
+            _ = &mut connection, if open => open = false,
+        }
+    }
 }
 
 async fn receive(
-    sender: &mut hyper::client::conn::http1::SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
+    response: Response<Incoming>,
+    target: &Target,
+    read: Duration,
 ) -> Result<Received, &'static str> {
-    let response = sender.send_request(request).await.map_err(|_| "reset")?;
     let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), MAX_ANSWER)
-        .collect()
-        .await;
-    let body = body.map_err(|error| {
-        if error.is::<http_body_util::LengthLimitError>() {
-            "too_large"
-        } else {
-            "reset"
+    let says = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let says = says.and_then(Format::of_content_type);
+    let format = target.operation.answer.or(says);
+    let mut rest = response.into_body();
+    let mut bytes = Zeroizing::new(Vec::new());
+    while let Some(frame) = timeout(read, rest.frame()).await.map_err(|_| "timeout")? {
+        let frame = frame.map_err(|_| "reset")?;
+        if let Some(data) = frame.data_ref() {
+            if bytes.len() + data.len() > MAX_ANSWER {
+                return Err("too_large");
+            }
+            bytes.extend_from_slice(data);
         }
-    })?;
-    let body = body.to_bytes();
-    // An answer that is not JSON still is an answer: its status counts, its text is dropped.
-    let body = if body.is_empty() {
-        Value::Null
+    }
+    // An answer that does not parse still is an answer: its status counts, its text is dropped.
+    let body = if bytes.is_empty() {
+        Some(Value::Null)
     } else {
-        serde_json::from_slice(&body).map_err(|_| "malformed")?
+        format.and_then(|format| format.read(&bytes))
     };
     Ok(Received { status, body })
 }
 
-fn request(
+/// The request as it goes out.
+///
+/// # Errors
+/// When a header cannot hold what it must.
+pub fn request(
     target: &Target,
+    attempt: &str,
     body: Zeroizing<Vec<u8>>,
-) -> Result<Request<Full<Bytes>>, &'static str> {
-    let destination = &target.destination;
-    let standard_port = if destination.tls { 443 } else { 80 };
-    let host = match destination.port {
-        port if port == standard_port => destination.host.clone(),
-        port => format!("{}:{port}", destination.host),
-    };
+) -> Result<Request<Full<Bytes>>, http::Error> {
+    let (destination, operation) = (&target.destination, &target.operation);
+    let answer = operation.answer.unwrap_or(operation.format);
     let mut request = Request::builder()
-        .method(target.operation.method.clone())
-        .uri(target.operation.path.as_str())
-        .header(header::HOST, host)
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::ACCEPT, "application/json")
-        .body(Full::new(Bytes::from_owner(body)))
-        .map_err(|_| "malformed")?;
-    for (name, value) in &destination.headers {
-        request.headers_mut().insert(name.clone(), value.clone());
+        .method(operation.method.clone())
+        .uri(operation.path.as_str())
+        .header(header::HOST, target.authority())
+        .header(header::CONTENT_TYPE, operation.format.content_type())
+        .header(header::ACCEPT, accepted(answer))
+        .body(Full::new(Bytes::from_owner(body)))?;
+    let headers = request.headers_mut();
+    for header in &destination.headers {
+        headers.insert(header.name.clone(), header.value.clone());
+    }
+    if let Some(name) = &operation.idempotency_header {
+        headers.insert(name.clone(), HeaderValue::from_str(attempt)?);
     }
     let length = HeaderValue::from(request.body().size());
     request.headers_mut().insert(header::CONTENT_LENGTH, length);
     Ok(request)
+}
+
+fn accepted(format: Format) -> &'static str {
+    match format {
+        Format::Json => "application/json",
+        Format::Form => "application/x-www-form-urlencoded, application/json;q=0.9, */*;q=0.1",
+        Format::Xml => "application/xml, text/xml;q=0.9",
+    }
 }
 
 trait Size {
@@ -149,7 +184,7 @@ impl Size for Full<Bytes> {
     }
 }
 
-// What hyper writes: request line, headers, blank line.
+// What hyper writes: request line, headers, blank line. A test counts them at the other end.
 fn head_length(request: &Request<Full<Bytes>>) -> usize {
     let line = request.method().as_str().len()
         + 1
@@ -161,157 +196,4 @@ fn head_length(request: &Request<Full<Bytes>>) -> usize {
         .map(|(n, v)| n.as_str().len() + v.len() + 4)
         .sum();
     line + headers + 2
-}
-
-async fn connect(destination: &Destination) -> Result<Stream, &'static str> {
-    let found = tokio::net::lookup_host((destination.host.as_str(), destination.port))
-        .await
-        .map_err(|_| "connect")?;
-    // What was resolved and judged is what is connected to: a second look-up could say something else.
-    let address: SocketAddr = found
-        .into_iter()
-        .find(|address| destination.local || is_public(address.ip()))
-        .ok_or("connect")?;
-    let stream = TcpStream::connect(address).await.map_err(|_| "connect")?;
-    stream.set_nodelay(true).map_err(|_| "connect")?;
-    if !destination.tls {
-        return Ok(Stream::Plain(stream));
-    }
-    let name = ServerName::try_from(destination.host.clone()).map_err(|_| "tls")?;
-    let stream = TlsConnector::from(TLS.clone())
-        .connect(name, stream)
-        .await
-        .map_err(|_| "tls")?;
-    Ok(Stream::Tls(Box::new(stream)))
-}
-
-static TLS: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    Arc::new(
-        ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth(),
-    )
-});
-
-/// Whether an address is one of the public internet's. What is not is refused: loopback, private, link-local (cloud
-/// metadata), shared, documentation, multicast and what embeds them.
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            let special = v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || v4.is_broadcast()
-                || v4.is_documentation()
-                || v4.is_multicast();
-            let reserved = a == 0
-                || a >= 240
-                || (a == 100 && (64..128).contains(&b))
-                || (a, b, c) == (192, 0, 0)
-                || (a == 198 && (18..20).contains(&b));
-            !special && !reserved
-        }
-        IpAddr::V6(v6) => {
-            let segments = v6.segments();
-            // Global unicast is 2000::/3; 6to4 and Teredo carry a v4 address, documentation is nobody's.
-            (0x2000..0x4000).contains(&segments[0])
-                && segments[0] != 0x2002
-                && segments[..2] != [0x2001, 0]
-                && segments[..2] != [0x2001, 0xdb8]
-        }
-    }
-}
-
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-}
-
-/// Counts plaintext bytes on their way out.
-struct Counted {
-    stream: Stream,
-    written: Arc<AtomicUsize>,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
-        };
-        if let Poll::Ready(Ok(n)) = &polled {
-            self.written.fetch_add(*n, Ordering::SeqCst);
-        }
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_public_addresses_pass() {
-        for ip in ["8.8.8.8", "93.184.216.34", "2606:4700::1111"] {
-            assert!(is_public(ip.parse().expect("an address")), "{ip}");
-        }
-        for ip in [
-            "127.0.0.1",
-            "10.0.0.1",
-            "192.168.1.1",
-            "172.16.0.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-            "255.255.255.255",
-            "198.18.0.1",
-            "::1",
-            "::",
-            "fe80::1",
-            "fc00::1",
-            "::ffff:127.0.0.1",
-            "64:ff9b::7f00:1",
-            "2002:7f00:1::",
-            "2001:db8::1",
-        ] {
-            assert!(!is_public(ip.parse().expect("an address")), "{ip}");
-        }
-    }
 }

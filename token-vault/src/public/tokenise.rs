@@ -15,6 +15,7 @@ use crate::card_json::{self, CardJson};
 use crate::crypto::envelope::Place;
 use crate::crypto::sealing;
 use crate::crypto::session::{self, Claims};
+use crate::forward::retry::CvvMode;
 use crate::http::limits::{Metered, Rule};
 use crate::http::{Json, auth};
 use crate::records::tokens::{Binding, Owner};
@@ -123,7 +124,9 @@ pub async fn keep(
         };
         let macs = parts.root.macs();
         records::tokens::insert(tx, macs, owner, &token, &summary, &sealed, &binding, now)?;
-        if let Some(cvc) = &card.cvc {
+        if let Some(cvc) = &card.cvc
+            && parts.cvvs.mode == CvvMode::On
+        {
             let cvv = parts.epochs.seal(cvc, token.secret(), token.public(), now);
             records::cvvs::insert(tx, token.public(), &cvv)?;
         }

@@ -4,6 +4,7 @@ use store::{Tx, params};
 use vault_api::forward::{BytesSent, Forwarded};
 
 use super::grants;
+use super::processes::{self, Here};
 use super::row_mac::RowMacs;
 use super::tokens::Owner;
 use crate::Error;
@@ -131,18 +132,27 @@ pub fn insert_closed(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str, now: i64) -> R
     Ok(rows == 1)
 }
 
-/// Attempts that a former process left open become `unknown`: nobody can tell what was sent. How many.
+/// Attempts that a process which is gone left open become `unknown`: nobody can tell what was sent. How many.
+/// Those of a process that lives are its own.
 ///
 /// # Errors
 /// The store's.
-pub fn interrupt_all(
-    tx: &mut Tx<'_>,
-    macs: &RowMacs,
-    process: &str,
-    now: i64,
-) -> Result<u64, Error> {
-    let open = tx.all("select merchant, id, mode, grant_id from attempts where state = 'sending' and process <> $1", params![process])?;
+pub fn interrupt(tx: &mut Tx<'_>, macs: &RowMacs, here: &Here, now: i64) -> Result<u64, Error> {
+    let open = tx.all(
+        "select a.merchant, a.id, a.mode, a.grant_id, p.host, p.pid, p.pid_started, p.seen_at
+         from attempts a left join processes p on p.id = a.process
+         where a.state = 'sending' and a.process <> $1",
+        params![&here.id],
+    )?;
+    if open.is_empty() {
+        return Ok(0);
+    }
+    let clock = processes::database_time(tx)?;
+    let mut interrupted = 0;
     for row in &open {
+        if processes::lives(row, 4, here, clock)? {
+            continue;
+        }
         let (merchant, id, mode): (String, String, String) =
             (row.get(0)?, row.get(1)?, row.get(2)?);
         let owner = Owner {
@@ -156,7 +166,10 @@ pub fn interrupt_all(
             failure: Some("interrupted".to_owned()),
             cvc_sent: false,
         };
-        finish(tx, owner, &id, &outcome, now)?;
+        if !finish(tx, owner, &id, &outcome, now)? {
+            continue;
+        }
+        interrupted += 1;
         let grant: String = row.get(3)?;
         match grants::close_attempt(tx, macs, owner, &grant, &id, None) {
             // A grant that was tampered with is of no use to anybody, and no reason not to start.
@@ -164,7 +177,17 @@ pub fn interrupt_all(
             closed => closed?,
         }
     }
-    Ok(open.len() as u64)
+    Ok(interrupted)
+}
+
+/// How many sends of a process are under way.
+///
+/// # Errors
+/// The store's.
+pub fn count_open(tx: &mut Tx<'_>, process: &str) -> Result<i64, Error> {
+    let sql = "select count(*) from attempts where state = 'sending' and process = $1";
+    let row = tx.first(sql, params![process])?;
+    Ok(row.map_or(Ok(0), |row| row.get(0))?)
 }
 
 fn outcome(text: &str) -> Result<Box<Forwarded>, Error> {

@@ -4,9 +4,11 @@
 pub mod attempts;
 pub mod cards;
 pub mod cvvs;
+pub mod destinations;
 pub mod grants;
 pub mod key_rules;
 pub mod keys;
+pub mod processes;
 pub mod roots;
 pub mod row_mac;
 pub mod secrets;
@@ -23,6 +25,7 @@ use row_mac::StateRow;
 pub const MIGRATIONS: &[Migration] = &[
     ("0001_vault", include_str!("../schema/0001_vault.sql")),
     ("0002_keys", include_str!("../schema/0002_keys.sql")),
+    ("0004_forward", include_str!("../schema/0004_forward.sql")),
     ("0005_limits", include_str!("../schema/0005_limits.sql")),
 ];
 

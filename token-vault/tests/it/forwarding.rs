@@ -26,7 +26,7 @@ async fn authorise(State(acquirer): State<Acquirer>, Json(body): Json<Value>) ->
     acquirer.seen.lock().unwrap().push(body.clone());
     let reference = body["reference"].as_str().unwrap_or_default().to_owned();
     if reference.starts_with("slow") {
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(Duration::from_millis(1000)).await;
     }
     if reference.starts_with("hang") {
         tokio::time::sleep(Duration::from_secs(30)).await;
@@ -257,8 +257,14 @@ async fn one_open_attempt_and_a_caller_that_hangs_up() {
             vault.alice().post("/v1/attempts/close", &close).await.json["code"],
             "attempt_in_flight"
         );
-        tokio::time::sleep(Duration::from_millis(800)).await;
-        let outcome = vault.alice().post("/v1/attempts/close", &close).await;
+        let mut outcome = vault.alice().post("/v1/attempts/close", &close).await;
+        for _ in 0..40 {
+            if outcome.status == 200 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            outcome = vault.alice().post("/v1/attempts/close", &close).await;
+        }
         assert_eq!(
             (outcome.status, &outcome.json["response"]["body"]["status"]),
             (200, &json!("captured"))

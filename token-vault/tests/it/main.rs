@@ -5,7 +5,14 @@
 mod access;
 mod bad_input;
 mod described;
+mod endpoint;
 mod exchange;
+mod forward_attack;
+mod forward_bodies;
+mod forward_crash;
+mod forward_process;
+mod forward_registered;
+mod forward_wire;
 mod forwarding;
 mod frame;
 mod key_commands;

@@ -354,6 +354,6 @@ const NOBODY: &str = r#"
     amount = "/amount"
     currency = "/currency"
     reference = "/reference"
-    response = ["/id"]
+    response = ["/id", "/status"]
     approved = { pointer = "/status", values = ["captured"] }
 "#;

@@ -19,6 +19,7 @@ use store::{Location, Store};
 use token_vault::app::Parts;
 use token_vault::crypto::root::{Root, Roots};
 use token_vault::forward::Destinations;
+use token_vault::forward::retry::CvvPolicy;
 use token_vault::http::doors::Doors;
 use token_vault::public::FrameFiles;
 use token_vault::records::{self, keys::Limits};
@@ -65,6 +66,24 @@ impl Vault {
 
     /// The same with limits of the test's own.
     pub async fn start_with(database: Fresh, destinations: Option<&str>, doors: Doors) -> Self {
+        Self::start_as(database, destinations, doors, CvvPolicy::default()).await
+    }
+
+    /// The same with what the operator decided about CVVs.
+    pub async fn start_with_cvvs(
+        database: Fresh,
+        destinations: Option<&str>,
+        cvvs: CvvPolicy,
+    ) -> Self {
+        Self::start_as(database, destinations, Doors::default(), cvvs).await
+    }
+
+    async fn start_as(
+        database: Fresh,
+        destinations: Option<&str>,
+        doors: Doors,
+        cvvs: CvvPolicy,
+    ) -> Self {
         let folder = std::env::temp_dir().join(vault_api::ids::new_id("cardseal-vault"));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("clock"), "0").unwrap();
@@ -76,7 +95,7 @@ impl Vault {
             }
             None => Destinations::default(),
         };
-        let app = app(&database.location, &folder, destinations, doors).await;
+        let app = app_with(&database.location, &folder, destinations, doors, cvvs).await;
         let stop = Stop::on_signal().unwrap();
         let (public, public_url) = bind().await;
         let (private, private_url) = bind().await;
@@ -207,6 +226,16 @@ pub async fn app(
     destinations: Destinations,
     doors: Doors,
 ) -> App {
+    app_with(location, folder, destinations, doors, CvvPolicy::default()).await
+}
+
+async fn app_with(
+    location: &Location,
+    folder: &std::path::Path,
+    destinations: Destinations,
+    doors: Doors,
+    cvvs: CvvPolicy,
+) -> App {
     let roots = Roots::new(vec![], Some(folder.join("roots")));
     if !folder.join("roots").exists() {
         let first = format!("file:{}\n", folder.join("root.key").display());
@@ -224,6 +253,7 @@ pub async fn app(
         epochs: Default::default(),
         sealing: Default::default(),
         destinations,
+        cvvs,
         frame: FrameFiles::default(),
         clock,
         metrics: Metrics::default(),

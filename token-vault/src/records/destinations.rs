@@ -1,0 +1,95 @@
+//! Registered destinations and the sealed secrets they name.
+
+use store::{Tx, params};
+
+use crate::Error;
+
+/// What is registered for one mode, in the order of its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Name and entry (JSON).
+    pub entries: Vec<(String, String)>,
+    /// Name and sealed secret.
+    pub secrets: Vec<(String, Vec<u8>)>,
+}
+
+/// All of a mode.
+///
+/// # Errors
+/// The store's.
+pub fn all(tx: &mut Tx<'_>, mode: &str) -> Result<Registered, Error> {
+    let entries = tx.all(
+        "select name, entry from destinations where mode = $1 order by name",
+        params![mode],
+    )?;
+    let secrets = tx.all(
+        "select name, sealed from destination_secrets where mode = $1 order by name",
+        params![mode],
+    )?;
+    Ok(Registered {
+        entries: entries
+            .iter()
+            .map(|row| Ok((row.get(0)?, row.get(1)?)))
+            .collect::<Result<_, Error>>()?,
+        secrets: secrets
+            .iter()
+            .map(|row| Ok((row.get(0)?, row.get(1)?)))
+            .collect::<Result<_, Error>>()?,
+    })
+}
+
+/// Registers a destination, in place of the one of the same name.
+///
+/// # Errors
+/// The store's.
+pub fn put(tx: &mut Tx<'_>, mode: &str, name: &str, entry: &str, now: i64) -> Result<(), Error> {
+    tx.execute(
+        "insert into destinations (mode, name, entry, created_at) values ($1, $2, $3, $4)
+         on conflict (mode, name) do update set entry = excluded.entry, created_at = excluded.created_at",
+        params![mode, name, entry, now],
+    )?;
+    Ok(())
+}
+
+/// Removes one; false when there is none.
+///
+/// # Errors
+/// The store's.
+pub fn remove(tx: &mut Tx<'_>, mode: &str, name: &str) -> Result<bool, Error> {
+    let rows = tx.execute(
+        "delete from destinations where mode = $1 and name = $2",
+        params![mode, name],
+    )?;
+    Ok(rows == 1)
+}
+
+/// Keeps a sealed secret, in place of the one of the same name.
+///
+/// # Errors
+/// The store's.
+pub fn put_secret(
+    tx: &mut Tx<'_>,
+    mode: &str,
+    name: &str,
+    sealed: &[u8],
+    now: i64,
+) -> Result<(), Error> {
+    tx.execute(
+        "insert into destination_secrets (mode, name, sealed, created_at) values ($1, $2, $3, $4)
+         on conflict (mode, name) do update set sealed = excluded.sealed, created_at = excluded.created_at",
+        params![mode, name, sealed, now],
+    )?;
+    Ok(())
+}
+
+/// Removes a secret; false when there is none.
+///
+/// # Errors
+/// The store's.
+pub fn remove_secret(tx: &mut Tx<'_>, mode: &str, name: &str) -> Result<bool, Error> {
+    let rows = tx.execute(
+        "delete from destination_secrets where mode = $1 and name = $2",
+        params![mode, name],
+    )?;
+    Ok(rows == 1)
+}
