@@ -14,7 +14,8 @@ use store::{Location, Store};
 use vault_api::keys::{ApiKey, Kind, Mode};
 
 use crate::app::Parts;
-use crate::audit::{self, Act, Actor};
+use crate::audit::command::Audit;
+use crate::audit::{self, Act, Actor, AuditKey, Ledger, checkpoint};
 use crate::crypto::root::Root;
 use crate::forward::Destinations;
 use crate::http::auth::SCOPES;
@@ -41,15 +42,22 @@ enum Command {
     /// API keys: `create`.
     #[command(subcommand)]
     Keys(Keys),
+    /// The audit: `verify`, `list`.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Empty what is overdue now, and say how many rows that were.
     Sweep(Database),
 }
 
 #[derive(Args)]
-struct Database {
+pub(crate) struct Database {
     /// `sqlite:PATH` or `postgres://..`
     #[arg(long, env = "TOKEN_VAULT_DATABASE")]
     database: Location,
+    /// The audit key's file; made (mode 0600) when missing. Beside a SQLite database when left out; on PostgreSQL it
+    /// must be named, and every process names a copy of the same.
+    #[arg(long, env = "TOKEN_VAULT_AUDIT_KEY_FILE")]
+    audit_key_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -71,6 +79,9 @@ struct Serve {
     /// The root key's file; made (mode 0600) when missing.
     #[arg(long, env = "TOKEN_VAULT_ROOT_KEY_FILE")]
     root_key_file: PathBuf,
+    /// Where signed audit checkpoints are appended, for you to ship off this machine. They go to the log too.
+    #[arg(long, env = "TOKEN_VAULT_AUDIT_CHECKPOINTS")]
+    audit_checkpoints: Option<PathBuf>,
     /// What `cargo xtask frame` built.
     #[arg(long, env = "TOKEN_VAULT_FRAME_DIR", default_value = "target/frame")]
     frame_dir: PathBuf,
@@ -146,6 +157,15 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Merchants(Merchants::List(database)) => list_merchants(&database).await,
         Command::Keys(Keys::Create(options)) => create_key(*options).await,
+        Command::Audit(Audit::Verify(options)) => {
+            let store = open(&options.database)?;
+            let key = AuditKey::open(&audit_key_file(&options.database)?)?;
+            audit::command::run_verify(options, &store, &key).await
+        }
+        Command::Audit(Audit::List(options)) => {
+            let store = open(&options.database)?;
+            audit::command::run_list(options, &store, Clock::system().now()).await
+        }
         Command::Sweep(database) => {
             let now = Clock::system().now();
             let rows = open(&database)?
@@ -171,8 +191,11 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             );
         }
     }
+    let process = vault_api::ids::new_id("proc");
+    let checkpoints = checkpoint::Checkpoints::new(options.audit_checkpoints.as_deref())?;
+    let checkpoints = std::sync::Arc::new(checkpoints);
     let parts = Parts {
-        store: open(&options.database)?,
+        store: open_as(&options.database, &process)?,
         root: Root::open_or_create(&options.root_key_file, options.mode)?,
         tenants: TenantKeys::default(),
         epochs: Default::default(),
@@ -183,8 +206,9 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         },
         frame: FrameFiles::read(&options.frame_dir)?,
         clock: Clock::from_option(options.clock_file.as_deref()),
+        refusals: Default::default(),
         metrics: Metrics::default(),
-        process: vault_api::ids::new_id("proc"),
+        process,
     };
     let app = App::new(parts);
     let (process, now) = (app.process.clone(), app.clock.now());
@@ -205,12 +229,18 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let admin = listen::bind(options.admin).await?;
     let stop = Stop::on_signal()?;
     tokio::spawn(sweep_until(app.clone(), stop.clone()));
+    tokio::spawn(checkpoint::run(
+        app.clone(),
+        checkpoints.clone(),
+        stop.clone(),
+    ));
     tracing::info!(public = %options.public, private = %options.private, admin = %options.admin, mode = %options.mode, "serving");
     tokio::join!(
         listen::serve(public, public::router(app.clone()), stop.clone()),
         listen::serve(private, private::router(app.clone()), stop.clone()),
         listen::serve(admin, admin_router(&app), stop),
     );
+    checkpoint::finish(&app, &checkpoints).await;
     Ok(())
 }
 
@@ -246,7 +276,23 @@ async fn sweep_until(app: App, stop: Stop) {
 }
 
 fn open(database: &Database) -> anyhow::Result<Store> {
-    Ok(Store::open(&database.database, records::MIGRATIONS)?)
+    open_as(database, &vault_api::ids::new_id("cli"))
+}
+
+// A store whose acts are audited under this process's name.
+fn open_as(database: &Database, process: &str) -> anyhow::Result<Store> {
+    let key = AuditKey::open_or_create(&audit_key_file(database)?)?;
+    let store = Store::open(&database.database, records::MIGRATIONS)?;
+    Ledger::attach(&store, key, process)?;
+    Ok(store)
+}
+
+fn audit_key_file(database: &Database) -> anyhow::Result<PathBuf> {
+    database
+        .audit_key_file
+        .clone()
+        .or_else(|| AuditKey::default_path(&database.database))
+        .context("on PostgreSQL, name the audit key's file: --audit-key-file or TOKEN_VAULT_AUDIT_KEY_FILE")
 }
 
 async fn create_merchant(database: &Database, name: String) -> anyhow::Result<()> {

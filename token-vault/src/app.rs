@@ -6,6 +6,7 @@ use service::Clock;
 use service::health::Metrics;
 use store::Store;
 
+use crate::audit::refusals::Refusals;
 use crate::crypto::cvv::Epochs;
 use crate::crypto::root::Root;
 use crate::crypto::sealing::SealingKeys;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub frame: FrameFiles,
     /// The time.
     pub clock: Clock,
+    /// Refusals of this minute, for the audit.
+    pub refusals: Refusals,
     /// Counters.
     pub metrics: Metrics,
     /// Names this process in the attempts that it sends.

@@ -7,9 +7,10 @@ mod keys;
 mod sessions;
 mod tokens;
 
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Router, middleware};
 
+use crate::audit::refusals;
 use crate::{App, forward, http};
 
 /// The routes.
@@ -25,6 +26,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/cards", get(cards::list))
         .route("/v1/cards/{id}", get(cards::read).delete(cards::delete))
         .route("/v1/keys/lookup", post(keys::lookup))
-        .with_state(app);
+        .with_state(app.clone())
+        .layer(middleware::from_fn_with_state(app, refusals::watch));
     http::wrap(routes)
 }

@@ -9,9 +9,10 @@ pub mod tokenise;
 
 pub use files::FrameFiles;
 
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Router, middleware};
 
+use crate::audit::refusals;
 use crate::{App, http};
 
 /// The routes.
@@ -23,6 +24,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/field-sessions", post(field_sessions::create))
         .route("/v1/tokens", post(tokenise::tokenise))
         .route("/v1/{file}", get(files::loader))
-        .with_state(app);
+        .with_state(app.clone())
+        .layer(middleware::from_fn_with_state(app, refusals::watch));
     http::wrap(routes)
 }

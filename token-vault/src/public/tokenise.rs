@@ -37,6 +37,11 @@ pub async fn tokenise(
     let session = auth::bearer(&headers).ok_or(Code::SessionInvalid)?;
     let claims =
         Claims::verify(session, &app.root, now).map_err(|session::Invalid| Code::SessionInvalid)?;
+    audit::refusals::acting(Actor {
+        merchant: claims.merchant.clone(),
+        id: claims.jti.clone(),
+        request_id: request_id.0.clone(),
+    });
     let binding = sealing::Binding {
         mode: claims.mode.as_str(),
         publishable_key: &claims.key,

@@ -15,7 +15,10 @@ use crate::Error;
 use crate::crypto::envelope::SealedCard;
 
 /// The vault's schema.
-pub const MIGRATIONS: &[Migration] = &[("0001_vault", include_str!("../schema/0001_vault.sql"))];
+pub const MIGRATIONS: &[Migration] = &[
+    ("0001_vault", include_str!("../schema/0001_vault.sql")),
+    ("0003_audit", include_str!("../schema/0003_audit.sql")),
+];
 
 // Four columns from `at`: brand, last4, exp_month, exp_year.
 fn summary(row: &Row, at: usize) -> Result<CardSummary, Error> {

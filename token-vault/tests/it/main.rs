@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails its test")]
 
 mod access;
+mod audit;
 mod bad_input;
 mod exchange;
 mod forwarding;

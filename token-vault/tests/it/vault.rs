@@ -17,6 +17,7 @@ use service::health::Metrics;
 use service::listen::{self, Stop};
 use store::{Location, Store};
 use token_vault::app::Parts;
+use token_vault::audit::{AuditKey, Ledger};
 use token_vault::crypto::root::Root;
 use token_vault::forward::Destinations;
 use token_vault::public::FrameFiles;
@@ -188,8 +189,12 @@ pub fn payment(source: &str, amount: i64) -> Value {
 }
 
 fn app(location: &Location, folder: &std::path::Path, destinations: Destinations) -> App {
+    let process = vault_api::ids::new_id("proc");
+    let store = Store::open(location, records::MIGRATIONS).unwrap();
+    let key = AuditKey::open_or_create(&folder.join("audit.key")).unwrap();
+    Ledger::attach(&store, key, &process).unwrap();
     App::new(Parts {
-        store: Store::open(location, records::MIGRATIONS).unwrap(),
+        store,
         root: Root::open_or_create(&folder.join("root.key"), Mode::Test).unwrap(),
         tenants: Default::default(),
         epochs: Default::default(),
@@ -197,8 +202,9 @@ fn app(location: &Location, folder: &std::path::Path, destinations: Destinations
         destinations,
         frame: FrameFiles::default(),
         clock: Clock::with_offset_file(&folder.join("clock")),
+        refusals: Default::default(),
         metrics: Metrics::default(),
-        process: vault_api::ids::new_id("proc"),
+        process,
     })
 }
 

@@ -1,7 +1,23 @@
 //! Audit: a typed event in the same transaction as the act. If the event cannot be written, the act fails
 //! (PCI DSS 10.2: who, what, when, which object, with what result).
+//!
+//! Each event is a link: its MAC, under a key that is not in the database, covers the MAC before it. Reading order:
+//! this file, [`key`], [`chain`] (one per process and writer connection), [`checkpoint`] (signed heads that leave the
+//! machine), [`verify`], [`refusals`] (what was refused, counted), [`list`], [`command`] (`token-vault audit ..`).
 
-use store::{Tx, params};
+pub mod chain;
+pub mod checkpoint;
+pub mod command;
+pub mod key;
+pub mod list;
+pub mod refusals;
+pub mod verify;
+
+pub use chain::Ledger;
+pub use key::AuditKey;
+
+use chain::Event;
+use store::Tx;
 
 use crate::Error;
 use crate::http::Caller;
@@ -29,6 +45,10 @@ pub enum Act {
     CreateMerchant,
     /// A key was made.
     CreateKey,
+    /// A request was refused.
+    Refused,
+    /// A key or session that is not good was shown.
+    LoginFailed,
 }
 
 impl Act {
@@ -44,6 +64,8 @@ impl Act {
             Self::CloseAttempt => "attempt.closed",
             Self::CreateMerchant => "merchant.created",
             Self::CreateKey => "key.created",
+            Self::Refused => "request.refused",
+            Self::LoginFailed => "login.failed",
         }
     }
 }
@@ -81,19 +103,18 @@ pub fn record(
     outcome: &str,
     now: i64,
 ) -> Result<(), Error> {
-    tx.execute(
-        "insert into audit_events (id, at, kind, merchant, actor, object, outcome, request_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        params![
-            vault_api::ids::new_id("evt"),
-            now,
-            act.as_str(),
-            &actor.merchant,
-            &actor.id,
+    Ledger::of(tx)?.append(
+        tx,
+        &Event {
+            id: &vault_api::ids::new_id("evt"),
+            at: now,
+            kind: act.as_str(),
+            merchant: &actor.merchant,
+            actor: &actor.id,
             object,
             outcome,
-            &actor.request_id
-        ],
-    )?;
-    Ok(())
+            request_id: &actor.request_id,
+            times: 1,
+        },
+    )
 }
