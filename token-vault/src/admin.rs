@@ -21,6 +21,7 @@ use crate::forward::Destinations;
 use crate::http::auth::SCOPES;
 use crate::public::{FrameFiles, origins};
 use crate::records::keys::Limits;
+use crate::records::retention;
 use crate::tenants::TenantKeys;
 use crate::{App, Error, private, public, records};
 
@@ -45,6 +46,9 @@ enum Command {
     /// The audit: `verify`, `list`.
     #[command(subcommand)]
     Audit(Audit),
+    /// Retention: `report`.
+    #[command(subcommand)]
+    Retention(Retention),
     /// Empty what is overdue now, and say how many rows that were.
     Sweep(Database),
 }
@@ -91,6 +95,18 @@ struct Serve {
     /// An offset to the clock, in seconds, re-read while running. Test mode only.
     #[arg(long, env = "TOKEN_VAULT_CLOCK_FILE")]
     clock_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Retention {
+    /// What each table still holds; exit code 1 when anything is overdue.
+    Report {
+        #[command(flatten)]
+        database: Database,
+        /// The report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -165,6 +181,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Audit(Audit::List(options)) => {
             let store = open(&options.database)?;
             audit::command::run_list(options, &store, Clock::system().now()).await
+        }
+        Command::Retention(Retention::Report { database, json }) => {
+            report_retention(&database, json).await
         }
         Command::Sweep(database) => {
             let now = Clock::system().now();
@@ -264,6 +283,7 @@ pub fn admin_router(app: &App) -> axum::Router {
 // Destroys keys and empties rows whose time is over.
 async fn sweep_until(app: App, stop: Stop) {
     let mut ticks = tokio::time::interval(std::time::Duration::from_secs(5));
+    let mut rounds = 0_u64;
     loop {
         tokio::select! { _ = ticks.tick() => {}, () = stop.wait() => return }
         let now = app.clock.now();
@@ -272,7 +292,54 @@ async fn sweep_until(app: App, stop: Stop) {
         if let Err(error) = app.store.write(move |tx| records::sweep(tx, now)).await {
             tracing::error!(%error, "the sweep failed");
         }
+        rounds += 1;
+        // Counting reads whole tables: once a minute.
+        if rounds % 12 != 1 {
+            continue;
+        }
+        match app.store.read(move |tx| retention::report(tx, now)).await {
+            Ok(report) => {
+                for table in &report.tables {
+                    let overdue = u64::try_from(table.overdue).unwrap_or(0);
+                    let labels = [("table", table.table)];
+                    app.metrics.set("vault_overdue_rows", &labels, overdue);
+                }
+            }
+            Err(error) => tracing::error!(%error, "overdue rows could not be counted"),
+        }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "a command's answer")]
+async fn report_retention(database: &Database, json: bool) -> anyhow::Result<()> {
+    let now = Clock::system().now();
+    let report = open(database)?
+        .read(move |tx| retention::report(tx, now))
+        .await?;
+    if json {
+        print(&json!(report))?;
+    } else {
+        for table in &report.tables {
+            let oldest = table.oldest.map_or("-".to_owned(), audit::command::utc);
+            println!(
+                "{:<14} {:>9} rows  oldest {oldest:<20}  overdue {}",
+                table.table, table.rows, table.overdue
+            );
+        }
+        for epoch in &report.cvv_epochs {
+            println!(
+                "CVV epoch {}: {} rows, {} s old",
+                epoch.epoch, epoch.rows, epoch.age
+            );
+        }
+    }
+    if report.overdue > 0 {
+        bail!(
+            "{} rows are overdue; run: token-vault sweep",
+            report.overdue
+        );
+    }
+    Ok(())
 }
 
 fn open(database: &Database) -> anyhow::Result<Store> {

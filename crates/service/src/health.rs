@@ -17,21 +17,19 @@ pub struct Metrics(Arc<Mutex<BTreeMap<String, u64>>>);
 impl Metrics {
     /// Adds one to `name{label="value",..}`.
     pub fn count(&self, name: &'static str, labels: &[(&'static str, &str)]) {
-        let labels: Vec<String> = labels
-            .iter()
-            .map(|(key, value)| format!("{key}=\"{value}\""))
-            .collect();
-        let series = if labels.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{name}{{{}}}", labels.join(","))
-        };
+        let series = series_name(name, labels);
         *self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .entry(series)
             .or_default() += 1;
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, name: &'static str, labels: &[(&'static str, &str)], value: u64) {
+        let mut series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        series.insert(series_name(name, labels), value);
     }
 
     /// The Prometheus text.
@@ -42,6 +40,18 @@ impl Metrics {
             let _ = writeln!(out, "{name} {value}");
             out
         })
+    }
+}
+
+fn series_name(name: &str, labels: &[(&'static str, &str)]) -> String {
+    let labels: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}=\"{value}\""))
+        .collect();
+    if labels.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}{{{}}}", labels.join(","))
     }
 }
 

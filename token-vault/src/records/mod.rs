@@ -6,6 +6,7 @@ pub mod cards;
 pub mod cvvs;
 pub mod grants;
 pub mod keys;
+pub mod retention;
 pub mod tokens;
 
 use store::{Migration, Row};
@@ -52,6 +53,10 @@ pub fn sweep(tx: &mut store::Tx<'_>, now: i64) -> Result<u64, Error> {
     for sql in [
         "update tokens set key_id = null, wrapped_key = null, sealed_number = null, sealed_name = null,
                 state = 'revoked' where expires_at <= $1 and sealed_number is not null",
+        // A card that waits for a grant's first approval is over with the grant.
+        "update stored_cards set key_id = null, wrapped_key = null, sealed_number = null, sealed_name = null,
+                state = 'deleted' where state = 'pending' and id in (
+             select pending_card from grants where expires_at <= $1 and open_attempt is null)",
         "update grants set key_id = null, wrapped_key = null, sealed_number = null, sealed_name = null
          where expires_at <= $1 and sealed_number is not null and open_attempt is null",
         "delete from cvvs where expires_at <= $1",

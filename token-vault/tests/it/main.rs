@@ -8,4 +8,5 @@ mod bad_input;
 mod exchange;
 mod forwarding;
 mod frame;
+mod retention;
 mod vault;
