@@ -16,12 +16,14 @@ use vault_api::keys::{ApiKey, Kind, Mode};
 use crate::app::Parts;
 use crate::audit::command::Audit;
 use crate::audit::{self, Act, Actor, AuditKey, Ledger, checkpoint};
+use crate::crypto::cvv::Epochs;
 use crate::crypto::root::Root;
 use crate::forward::Destinations;
 use crate::http::auth::SCOPES;
 use crate::public::{FrameFiles, origins};
 use crate::records::keys::Limits;
 use crate::records::retention;
+use crate::replicas::{self, Replicas};
 use crate::tenants::TenantKeys;
 use crate::{App, Error, private, public, records};
 
@@ -217,7 +219,8 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         store: open_as(&options.database, &process)?,
         root: Root::open_or_create(&options.root_key_file, options.mode)?,
         tenants: TenantKeys::default(),
-        epochs: Default::default(),
+        epochs: Epochs::new(&process),
+        replicas: Replicas::new(&process),
         sealing: Default::default(),
         destinations: match &options.destinations {
             Some(file) => Destinations::read(file, options.mode == Mode::Live)?,
@@ -233,7 +236,14 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let (process, now) = (app.process.clone(), app.clock.now());
     let unknown = app
         .store
-        .write(move |tx| records::attempts::interrupt_all(tx, &process, now))
+        .write(move |tx| {
+            // On SQLite there is no other process; on PostgreSQL those that live go on sending.
+            if tx.is_postgres() {
+                let since = Clock::system().now() - replicas::DEAD_AFTER;
+                return records::attempts::interrupt_dead(tx, &process, since, now);
+            }
+            records::attempts::interrupt_all(tx, &process, now)
+        })
         .await?;
     if unknown > 0 {
         tracing::warn!(
@@ -241,6 +251,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             "attempts that a former process left open are now recorded as unknown"
         );
     }
+    replicas::join(&app).await?;
     let (public, private) = (
         listen::bind(options.public).await?,
         listen::bind(options.private).await?,
@@ -248,6 +259,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let admin = listen::bind(options.admin).await?;
     let stop = Stop::on_signal()?;
     tokio::spawn(sweep_until(app.clone(), stop.clone()));
+    tokio::spawn(replicas::run(app.clone(), stop.clone()));
     tokio::spawn(checkpoint::run(
         app.clone(),
         checkpoints.clone(),
@@ -260,6 +272,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         listen::serve(admin, admin_router(&app), stop),
     );
     checkpoint::finish(&app, &checkpoints).await;
+    replicas::part(&app).await;
     Ok(())
 }
 

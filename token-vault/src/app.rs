@@ -12,6 +12,7 @@ use crate::crypto::root::Root;
 use crate::crypto::sealing::SealingKeys;
 use crate::forward::Destinations;
 use crate::public::FrameFiles;
+use crate::replicas::Replicas;
 use crate::tenants::TenantKeys;
 
 /// The vault.
@@ -28,6 +29,8 @@ pub struct Parts {
     pub tenants: TenantKeys,
     /// Keys of CVVs.
     pub epochs: Epochs,
+    /// The other processes on this database.
+    pub replicas: Replicas,
     /// Keys that browsers seal to.
     pub sealing: SealingKeys,
     /// Where cards may be sent.

@@ -11,10 +11,12 @@ pub mod card_json;
 pub mod crypto;
 pub mod error;
 pub mod forward;
+pub mod harden;
 pub mod http;
 pub mod private;
 pub mod public;
 pub mod records;
+pub mod replicas;
 pub mod tenants;
 
 pub use app::App;

@@ -10,5 +10,6 @@ static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 async fn main() -> anyhow::Result<()> {
     let cli = token_vault::admin::Cli::parse();
     service::log::init("token-vault");
+    token_vault::harden::harden();
     token_vault::admin::run(cli).await
 }

@@ -205,6 +205,7 @@ fn cvv(
     now: i64,
 ) -> Result<Cvv, Error> {
     let sealed = cvvs::find(tx, body.grant.public())?.ok_or(Code::CvcGone)?;
+    crate::replicas::fetch(app, tx, &sealed.key, now)?;
     let brand = Brand::from_id(&grant.card.brand).unwrap_or(Brand::Unknown);
     let opened = app.epochs.open(
         &sealed,

@@ -17,7 +17,7 @@ use crate::crypto::sealing;
 use crate::crypto::session::{self, Claims};
 use crate::http::{Json, auth};
 use crate::records::tokens::{Binding, Owner};
-use crate::{App, Error, records};
+use crate::{App, Error, records, replicas};
 
 /// A sealed card that is being kept: its hash must be new for its session.
 pub struct Sight {
@@ -47,13 +47,16 @@ pub async fn tokenise(
         publishable_key: &claims.key,
         jti: &claims.jti,
     };
-    let plain = app
-        .sealing
-        .open(&body.sealed, &binding, now)
-        .map_err(|error| match error {
-            sealing::Error::UnknownKey => Code::SealingKeyUnknown,
-            sealing::Error::Invalid => Code::SealedCardInvalid,
-        })?;
+    let mut plain = app.sealing.open(&body.sealed, &binding, now);
+    if matches!(plain, Err(sealing::Error::UnknownKey)) {
+        // Another process may have handed it out a moment ago.
+        replicas::wait(&app).await;
+        plain = app.sealing.open(&body.sealed, &binding, now);
+    }
+    let plain = plain.map_err(|error| match error {
+        sealing::Error::UnknownKey => Code::SealingKeyUnknown,
+        sealing::Error::Invalid => Code::SealedCardInvalid,
+    })?;
     let card = CardJson::parse(&plain)?.check(claims.mode, card::Month::of_unix(now))?;
     drop(plain);
     let hash = Sha256::new()

@@ -1,6 +1,6 @@
 //! Attempts to send a card: `sending → done`, or `closed` before they started. The same id never sends twice.
 
-use store::{Tx, params};
+use store::{Row, Tx, params};
 use vault_api::forward::{BytesSent, Forwarded};
 
 use super::tokens::Owner;
@@ -134,8 +134,33 @@ pub fn insert_closed(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str, now: i64) -> R
 /// # Errors
 /// The store's.
 pub fn interrupt_all(tx: &mut Tx<'_>, process: &str, now: i64) -> Result<u64, Error> {
-    let open = tx.all("select merchant, id, mode, grant_id from attempts where state = 'sending' and process <> $1", params![process])?;
-    for row in &open {
+    let open = tx.all(
+        "select merchant, id, mode, grant_id from attempts where state = 'sending' and process <> $1",
+        params![process],
+    )?;
+    interrupt(tx, &open, now)
+}
+
+/// Attempts of processes that have not been seen since `seen_since` (the system's time) become `unknown`. How many.
+///
+/// # Errors
+/// The store's.
+pub fn interrupt_dead(
+    tx: &mut Tx<'_>,
+    process: &str,
+    seen_since: i64,
+    now: i64,
+) -> Result<u64, Error> {
+    let open = tx.all(
+        "select merchant, id, mode, grant_id from attempts where state = 'sending' and process <> $1
+             and process not in (select id from processes where seen_at >= $2)",
+        params![process, seen_since],
+    )?;
+    interrupt(tx, &open, now)
+}
+
+fn interrupt(tx: &mut Tx<'_>, open: &[Row], now: i64) -> Result<u64, Error> {
+    for row in open {
         let (merchant, id, mode): (String, String, String) =
             (row.get(0)?, row.get(1)?, row.get(2)?);
         let owner = Owner {

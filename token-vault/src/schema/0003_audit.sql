@@ -25,3 +25,32 @@ create table audit_named (
     primary key (by_chain, chain)
 ) STRICT;
 create index audit_named_chain on audit_named (chain, seq);
+
+-- The processes that serve this database. The key is replaced every minute, its private half never leaves memory; the
+-- MAC (under a key from the root) keeps whoever only has the database from registering one of his own.
+create table processes (
+    id         TEXT primary key,
+    public_key BLOB not null,
+    mac        BLOB not null,
+    started_at INTEGER not null,
+    -- the system's time, not the test clock's
+    seen_at    INTEGER not null
+) STRICT;
+
+-- CVV epoch keys and browser sealing keys on their way from process to process, sealed to `for_process`'s key.
+create table shared_keys (
+    kind         TEXT not null check (kind in ('epoch', 'sealing')),
+    id           TEXT not null,
+    for_process  TEXT not null,
+    from_process TEXT not null,
+    -- the epoch, or when the sealing key was made
+    starts       INTEGER not null,
+    expires_at   INTEGER not null,
+    enc          BLOB not null,
+    sealed       BLOB not null,
+    primary key (kind, id, for_process)
+) STRICT;
+create index shared_keys_inbox on shared_keys (for_process, expires_at);
+
+-- Each process has epoch keys of its own: which one sealed the CVV.
+alter table cvvs add column key_id TEXT not null default '';

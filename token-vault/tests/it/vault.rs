@@ -18,10 +18,12 @@ use service::listen::{self, Stop};
 use store::{Location, Store};
 use token_vault::app::Parts;
 use token_vault::audit::{AuditKey, Ledger};
+use token_vault::crypto::cvv::Epochs;
 use token_vault::crypto::root::Root;
 use token_vault::forward::Destinations;
 use token_vault::public::FrameFiles;
 use token_vault::records::{self, keys::Limits};
+use token_vault::replicas::Replicas;
 use token_vault::{App, Error, private, public};
 use vault_api::keys::{ApiKey, Kind, Mode};
 use vault_api::tokens::{SEALING_INFO, sealing_aad};
@@ -188,7 +190,7 @@ pub fn payment(source: &str, amount: i64) -> Value {
     json!({"source": source, "for": "payment", "intent": "pi_1", "amount": amount, "currency": "usd"})
 }
 
-fn app(location: &Location, folder: &std::path::Path, destinations: Destinations) -> App {
+pub fn app(location: &Location, folder: &std::path::Path, destinations: Destinations) -> App {
     let process = vault_api::ids::new_id("proc");
     let store = Store::open(location, records::MIGRATIONS).unwrap();
     let key = AuditKey::open_or_create(&folder.join("audit.key")).unwrap();
@@ -197,7 +199,8 @@ fn app(location: &Location, folder: &std::path::Path, destinations: Destinations
         store,
         root: Root::open_or_create(&folder.join("root.key"), Mode::Test).unwrap(),
         tenants: Default::default(),
-        epochs: Default::default(),
+        epochs: Epochs::new(&process),
+        replicas: Replicas::new(&process),
         sealing: Default::default(),
         destinations,
         frame: FrameFiles::default(),
@@ -208,7 +211,7 @@ fn app(location: &Location, folder: &std::path::Path, destinations: Destinations
     })
 }
 
-async fn bind() -> (tokio::net::TcpListener, String) {
+pub async fn bind() -> (tokio::net::TcpListener, String) {
     let listener = listen::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     (listener, url)
