@@ -8,5 +8,6 @@ mod bad_input;
 mod exchange;
 mod forwarding;
 mod frame;
+mod replicas;
 mod retention;
 mod vault;
