@@ -247,7 +247,7 @@ async fn after_the_epoch_nobody_opens_a_cvv_from_a_copy() {
         let row = a
             .app
             .store
-            .read(move |tx| Ok::<_, Error>(token_vault::records::cvvs::find(tx, &record)?))
+            .read(move |tx| token_vault::records::cvvs::find(tx, &record))
             .await
             .unwrap();
         let copy: SealedCvv = row.unwrap();
