@@ -21,7 +21,7 @@ use crate::http::auth::SCOPES;
 use crate::public::{FrameFiles, origins};
 use crate::records::keys::Limits;
 use crate::tenants::TenantKeys;
-use crate::{App, Error, private, public, records};
+use crate::{App, Error, private, public, records, replicas};
 
 /// The isolated card vault of Cardseal.
 #[derive(Parser)]
@@ -187,17 +187,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         process: vault_api::ids::new_id("proc"),
     };
     let app = App::new(parts);
-    let (process, now) = (app.process.clone(), app.clock.now());
-    let unknown = app
-        .store
-        .write(move |tx| records::attempts::interrupt_all(tx, &process, now))
-        .await?;
-    if unknown > 0 {
-        tracing::warn!(
-            unknown,
-            "attempts that a former process left open are now recorded as unknown"
-        );
-    }
+    replicas::join(&app).await?;
     let (public, private) = (
         listen::bind(options.public).await?,
         listen::bind(options.private).await?,
@@ -205,6 +195,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let admin = listen::bind(options.admin).await?;
     let stop = Stop::on_signal()?;
     tokio::spawn(sweep_until(app.clone(), stop.clone()));
+    tokio::spawn(replicas::live(app.clone()));
     tracing::info!(public = %options.public, private = %options.private, admin = %options.admin, mode = %options.mode, "serving");
     tokio::join!(
         listen::serve(public, public::router(app.clone()), stop.clone()),

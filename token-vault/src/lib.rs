@@ -15,6 +15,7 @@ pub mod http;
 pub mod private;
 pub mod public;
 pub mod records;
+pub mod replicas;
 pub mod tenants;
 
 pub use app::App;

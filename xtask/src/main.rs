@@ -6,6 +6,7 @@ mod frame;
 mod machine;
 mod postgres;
 mod say;
+mod soak;
 mod steps;
 mod test;
 mod workspace;
@@ -28,6 +29,8 @@ enum Command {
     Demo(demo::Options),
     /// Everything: format, lints, walls, tests on both stores, browser tests.
     Test,
+    /// The long campaigns: kills, races and restarts against the model, round after round.
+    Soak(soak::Options),
     /// Move a demo's clock.
     Clock(clock::Options),
     /// Build the card frame and the loader: wasm, document, hashes, brotli, manifest.
@@ -40,6 +43,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Clock(options) => clock::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Test => {
             // 2: what could run passed, something could not run here.
             let skipped = test::run()? == test::Outcome::Skipped;

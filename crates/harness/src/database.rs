@@ -71,6 +71,28 @@ fn on_server(server: String, sql: String) -> Result<(), postgres::Error> {
     std::thread::spawn(work).join().unwrap_or(Ok(()))
 }
 
+/// How many sessions of a PostgreSQL database sit in an open transaction without doing anything; 0 for SQLite.
+///
+/// # Panics
+/// When the server does not answer.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a test that cannot look cannot pass")]
+pub fn idle_in_transaction(location: &Location) -> i64 {
+    let Location::Postgres(url) = location else {
+        return 0;
+    };
+    let url = url.clone();
+    let look = move || {
+        let sql = "select count(*) from pg_stat_activity
+                   where datname = current_database() and state like 'idle in transaction%'";
+        let row = postgres::Client::connect(&url, postgres::NoTls)?.query_one(sql, &[])?;
+        row.try_get(0)
+    };
+    let looked: Result<i64, postgres::Error> =
+        std::thread::spawn(look).join().expect("the look-up ends");
+    looked.expect("PostgreSQL answers")
+}
+
 fn with_database(server: &str, name: &str) -> String {
     let (base, query) = server
         .split_once('?')

@@ -129,12 +129,17 @@ pub fn insert_closed(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str, now: i64) -> R
     Ok(rows == 1)
 }
 
-/// Attempts that a former process left open become `unknown`: nobody can tell what was sent. How many.
+/// Attempts that a dead process left open become `unknown`: nobody can tell what was sent. How many.
 ///
 /// # Errors
 /// The store's.
 pub fn interrupt_all(tx: &mut Tx<'_>, process: &str, now: i64) -> Result<u64, Error> {
-    let open = tx.all("select merchant, id, mode, grant_id from attempts where state = 'sending' and process <> $1", params![process])?;
+    let dead = super::processes::is_dead(tx);
+    let sql = format!(
+        "select merchant, id, mode, grant_id from attempts where state = 'sending' and {dead}"
+    );
+    let open = tx.all(&sql, params![process])?;
+    let mut interrupted = 0;
     for row in &open {
         let (merchant, id, mode): (String, String, String) =
             (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -149,14 +154,18 @@ pub fn interrupt_all(tx: &mut Tx<'_>, process: &str, now: i64) -> Result<u64, Er
             failure: Some("interrupted".to_owned()),
             cvc_sent: false,
         };
-        finish(tx, owner, &id, &outcome, now)?;
+        // Two survivors may find it at once: one of them records it.
+        if !finish(tx, owner, &id, &outcome, now)? {
+            continue;
+        }
+        interrupted += 1;
         let grant: String = row.get(3)?;
         tx.execute(
             "update grants set open_attempt = null where id = $1 and open_attempt = $2",
             params![grant, id],
         )?;
     }
-    Ok(open.len() as u64)
+    Ok(interrupted)
 }
 
 fn outcome(text: &str) -> Result<Box<Forwarded>, Error> {

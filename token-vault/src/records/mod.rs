@@ -6,6 +6,7 @@ pub mod cards;
 pub mod cvvs;
 pub mod grants;
 pub mod keys;
+pub mod processes;
 pub mod tokens;
 
 use store::{Migration, Row};
@@ -15,7 +16,10 @@ use crate::Error;
 use crate::crypto::envelope::SealedCard;
 
 /// The vault's schema.
-pub const MIGRATIONS: &[Migration] = &[("0001_vault", include_str!("../schema/0001_vault.sql"))];
+pub const MIGRATIONS: &[Migration] = &[
+    ("0001_vault", include_str!("../schema/0001_vault.sql")),
+    ("0006_model", include_str!("../schema/0006_model.sql")),
+];
 
 // Four columns from `at`: brand, last4, exp_month, exp_year.
 fn summary(row: &Row, at: usize) -> Result<CardSummary, Error> {
