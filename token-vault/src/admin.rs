@@ -208,6 +208,9 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
 /// The admin listener.
 pub fn admin_router(app: &App) -> axum::Router {
     let store = app.store.clone();
+    let counted = store.clone();
+    app.metrics
+        .show("store_commits_total", move || counted.commits());
     let ready = move || {
         let store = store.clone();
         async move {

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the repository's commands. This file is their table of contents; each has a module of its own.
 
+mod bench;
 mod clock;
 mod demo;
 mod frame;
@@ -29,6 +30,8 @@ enum Command {
     Demo(demo::Options),
     /// Everything: format, lints, walls, tests on both stores, browser tests.
     Test,
+    /// The measured figures, each beside its baseline: a table, and target/bench.json.
+    Bench(bench::Options),
     /// The long campaigns: kills, races and restarts against the model, round after round.
     Soak(soak::Options),
     /// Move a demo's clock.
@@ -43,6 +46,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Clock(options) => clock::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Test => {
             // 2: what could run passed, something could not run here.

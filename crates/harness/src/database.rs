@@ -93,6 +93,26 @@ pub fn idle_in_transaction(location: &Location) -> i64 {
     looked.expect("PostgreSQL answers")
 }
 
+/// How often a PostgreSQL server has synced its write-ahead log.
+///
+/// # Errors
+/// When the server does not answer.
+pub fn wal_syncs(url: &str) -> anyhow::Result<i64> {
+    let url = url.to_owned();
+    let look = move || {
+        let mut client = postgres::Client::connect(&url, postgres::NoTls)?;
+        // The view lags behind by up to a second unless the backends are idle.
+        client.batch_execute("select pg_sleep(1.2)")?;
+        client
+            .query_one("select wal_sync from pg_stat_wal", &[])?
+            .try_get(0)
+    };
+    let looked: Result<i64, postgres::Error> = std::thread::spawn(look)
+        .join()
+        .map_err(|_| anyhow::anyhow!("the look-up ended"))?;
+    Ok(looked?)
+}
+
 fn with_database(server: &str, name: &str) -> String {
     let (base, query) = server
         .split_once('?')

@@ -11,8 +11,19 @@ use axum::routing::get;
 
 /// Counters for `/metrics` (Prometheus text format); cheap to clone. Names and label values are fixed strings of the
 /// code, never anything that came in.
-#[derive(Debug, Clone, Default)]
-pub struct Metrics(Arc<Mutex<BTreeMap<String, u64>>>);
+#[derive(Clone, Default)]
+pub struct Metrics(Arc<Mutex<BTreeMap<String, u64>>>, Arc<Mutex<Vec<Read>>>);
+
+/// A counter that somebody else keeps.
+type Read = (&'static str, Box<dyn Fn() -> u64 + Send + Sync>);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Metrics")
+            .field(&self.0)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Metrics {
     /// Adds one to `name{label="value",..}`.
@@ -34,14 +45,25 @@ impl Metrics {
             .or_default() += 1;
     }
 
+    /// Shows a counter that somebody else keeps, as it is when it is asked for.
+    pub fn show(&self, name: &'static str, read: impl Fn() -> u64 + Send + Sync + 'static) {
+        let mut reads = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        reads.push((name, Box::new(read)));
+    }
+
     /// The Prometheus text.
     #[must_use]
     pub fn render(&self) -> String {
         let series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        series.iter().fold(String::new(), |mut out, (name, value)| {
+        let mut out = series.iter().fold(String::new(), |mut out, (name, value)| {
             let _ = writeln!(out, "{name} {value}");
             out
-        })
+        });
+        let reads = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, read) in reads.iter() {
+            let _ = writeln!(out, "{name} {}", read());
+        }
+        out
     }
 }
 

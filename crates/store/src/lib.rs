@@ -24,6 +24,7 @@ pub use value::{Row, Value};
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use job::{Job, Queue, Task};
 
@@ -61,7 +62,11 @@ struct Inner {
     writes: Queue,
     reads: Queue,
     postgres: bool,
+    commits: Commits,
 }
+
+/// Commits so far, by which group commit is measured.
+type Commits = Arc<AtomicU64>;
 
 impl Store {
     /// Opens the store and brings its schema up to date.
@@ -69,13 +74,14 @@ impl Store {
     /// # Errors
     /// What stood in the way; the message says what to do.
     pub fn open(location: &Location, migrations: &[Migration]) -> Result<Self, Error> {
+        let commits = Commits::default();
         let (writes, reads, postgres) = match location {
             Location::Sqlite(path) => {
-                let (writes, reads) = sqlite::open(path, migrations)?;
+                let (writes, reads) = sqlite::open(path, migrations, &commits)?;
                 (writes, reads, false)
             }
             Location::Postgres(url) => {
-                let (writes, reads) = pg::open(url, migrations)?;
+                let (writes, reads) = pg::open(url, migrations, &commits)?;
                 (writes, reads, true)
             }
         };
@@ -83,6 +89,7 @@ impl Store {
             writes,
             reads,
             postgres,
+            commits,
         })))
     }
 
@@ -111,6 +118,12 @@ impl Store {
         E: From<Error> + Retry + Send + 'static,
     {
         run(&self.0.reads, work).await
+    }
+
+    /// Commits so far, each of one or more transactions; on SQLite each is an fsync.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.0.commits.load(Ordering::Relaxed)
     }
 
     /// Whether this is PostgreSQL.

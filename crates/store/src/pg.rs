@@ -1,5 +1,6 @@
 //! PostgreSQL: a few threads, a connection each; the server groups commits itself.
 
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use postgres::{Client, NoTls};
 
 use crate::job::{Inbox, Job, Outcome, Queue, queue};
 use crate::tx::Prepared;
-use crate::{Error, Migration, Tx, migrate};
+use crate::{Commits, Error, Migration, Tx, migrate};
 
 const WRITERS: usize = 12;
 const READERS: usize = 4;
@@ -18,7 +19,11 @@ const RETRIES: usize = 5;
 /// Two processes that start at once migrate one after the other.
 const MIGRATION_LOCK: &str = "select pg_advisory_xact_lock(74084513530188)";
 
-pub(crate) fn open(url: &str, migrations: &[Migration]) -> Result<(Queue, Queue), Error> {
+pub(crate) fn open(
+    url: &str,
+    migrations: &[Migration],
+    commits: &Commits,
+) -> Result<(Queue, Queue), Error> {
     // The blocking client brings its own runtime, which must not run inside the caller's.
     thread::scope(|scope| {
         scope
@@ -26,7 +31,10 @@ pub(crate) fn open(url: &str, migrations: &[Migration]) -> Result<(Queue, Queue)
             .join()
             .unwrap_or(Err(Error::Panicked))
     })?;
-    Ok((threads(url, WRITERS, write)?, threads(url, READERS, read)?))
+    Ok((
+        threads(url, WRITERS, commits, write)?,
+        threads(url, READERS, commits, read)?,
+    ))
 }
 
 fn migrate_up(url: &str, migrations: &[Migration]) -> Result<(), Error> {
@@ -41,14 +49,15 @@ fn migrate_up(url: &str, migrations: &[Migration]) -> Result<(), Error> {
 fn threads(
     url: &str,
     count: usize,
+    commits: &Commits,
     serve: fn(&mut Session, &mut Job) -> Result<(), Error>,
 ) -> Result<Queue, Error> {
     let (sender, inbox) = queue();
     for _ in 0..count {
-        let (url, inbox) = (url.to_owned(), inbox.clone());
+        let (url, inbox, commits) = (url.to_owned(), inbox.clone(), commits.clone());
         thread::Builder::new()
             .name("store-postgres".into())
-            .spawn(move || session_loop(&url, &inbox, serve))
+            .spawn(move || session_loop(&url, &inbox, &commits, serve))
             .map_err(Error::Directory)?;
     }
     Ok(sender)
@@ -58,13 +67,19 @@ fn threads(
 struct Session {
     client: Client,
     prepared: Prepared,
+    commits: Commits,
 }
 
-fn session_loop(url: &str, inbox: &Inbox, serve: fn(&mut Session, &mut Job) -> Result<(), Error>) {
+fn session_loop(
+    url: &str,
+    inbox: &Inbox,
+    commits: &Commits,
+    serve: fn(&mut Session, &mut Job) -> Result<(), Error>,
+) {
     let mut session: Option<Session> = None;
     while let Some(jobs) = inbox.take(1) {
         for mut job in jobs {
-            let answer = match connected(&mut session, url) {
+            let answer = match connected(&mut session, url, commits) {
                 Ok(session) => serve(session, &mut job),
                 Err(error) => Err(error),
             };
@@ -76,12 +91,17 @@ fn session_loop(url: &str, inbox: &Inbox, serve: fn(&mut Session, &mut Job) -> R
     }
 }
 
-fn connected<'a>(session: &'a mut Option<Session>, url: &str) -> Result<&'a mut Session, Error> {
+fn connected<'a>(
+    session: &'a mut Option<Session>,
+    url: &str,
+    commits: &Commits,
+) -> Result<&'a mut Session, Error> {
     if session.is_none() {
         let client = Client::connect(url, NoTls)?;
         *session = Some(Session {
             client,
             prepared: Prepared::new(),
+            commits: commits.clone(),
         });
     }
     session.as_mut().ok_or(Error::Stopped)
@@ -95,6 +115,7 @@ fn write(session: &mut Session, job: &mut Job) -> Result<(), Error> {
             &mut session.prepared,
         ));
         if outcome == Outcome::Keep {
+            session.commits.fetch_add(1, Ordering::Relaxed);
             let commit = session.client.batch_execute("commit");
             return commit.map_err(|error| match error.as_db_error() {
                 Some(_) => Error::from(error),

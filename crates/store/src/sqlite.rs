@@ -1,18 +1,23 @@
 //! SQLite: one writer thread that commits in groups, a few readers.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use rusqlite::{Connection, OpenFlags};
 
 use crate::job::{Inbox, Job, Outcome, Queue, queue};
-use crate::{Error, Migration, Tx, migrate};
+use crate::{Commits, Error, Migration, Tx, migrate};
 
 /// How many transactions one fsync may carry.
 const GROUP: usize = 256;
 const READERS: usize = 4;
 
-pub(crate) fn open(path: &Path, migrations: &[Migration]) -> Result<(Queue, Queue), Error> {
+pub(crate) fn open(
+    path: &Path,
+    migrations: &[Migration],
+    commits: &Commits,
+) -> Result<(Queue, Queue), Error> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(Error::Directory)?;
     }
@@ -28,7 +33,10 @@ pub(crate) fn open(path: &Path, migrations: &[Migration]) -> Result<(Queue, Queu
     let (writes, inbox) = queue();
     thread::Builder::new()
         .name("store-writer".into())
-        .spawn(move || write_loop(&writer, &inbox))
+        .spawn({
+            let commits = commits.clone();
+            move || write_loop(&writer, &inbox, &commits)
+        })
         .map_err(Error::Directory)?;
     let (reads, inbox) = queue();
     for _ in 0..READERS {
@@ -51,9 +59,9 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-fn write_loop(connection: &Connection, inbox: &Inbox) {
+fn write_loop(connection: &Connection, inbox: &Inbox, commits: &Commits) {
     while let Some(mut jobs) = inbox.take(GROUP) {
-        let committed = group(connection, &mut jobs);
+        let committed = group(connection, &mut jobs, commits);
         for job in jobs {
             job.answer(
                 committed
@@ -66,19 +74,33 @@ fn write_loop(connection: &Connection, inbox: &Inbox) {
 }
 
 // One transaction for the group, a savepoint for each member: a member that fails rolls back alone.
-fn group(connection: &Connection, jobs: &mut [Job]) -> Result<(), Error> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    for job in jobs {
-        connection.execute_batch("SAVEPOINT member")?;
-        if job.run(&mut Tx::sqlite(connection)) != Outcome::Keep {
-            connection.execute_batch("ROLLBACK TO member")?;
+fn group(connection: &Connection, jobs: &mut [Job], commits: &Commits) -> Result<(), Error> {
+    step(connection, "BEGIN IMMEDIATE")?;
+    let mut kept = false;
+    if let [job] = jobs {
+        kept = job.run(&mut Tx::sqlite(connection)) == Outcome::Keep;
+    } else {
+        for job in jobs {
+            step(connection, "SAVEPOINT member")?;
+            if job.run(&mut Tx::sqlite(connection)) == Outcome::Keep {
+                kept = true;
+            } else {
+                step(connection, "ROLLBACK TO member")?;
+            }
+            step(connection, "RELEASE member")?;
         }
-        connection.execute_batch("RELEASE member")?;
     }
-    connection.execute_batch("COMMIT").map_err(|error| {
-        drop(connection.execute_batch("ROLLBACK"));
-        Error::from(error)
-    })
+    if !kept {
+        return step(connection, "ROLLBACK");
+    }
+    commits.fetch_add(1, Ordering::Relaxed);
+    step(connection, "COMMIT").inspect_err(|_| drop(step(connection, "ROLLBACK")))
+}
+
+// Prepared once, unlike `execute_batch`.
+fn step(connection: &Connection, sql: &str) -> Result<(), Error> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 fn read_loop(connection: &Connection, inbox: &Inbox) {
