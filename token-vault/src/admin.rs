@@ -175,6 +175,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         store: open(&options.database)?,
         root: Root::open_or_create(&options.root_key_file, options.mode)?,
         tenants: TenantKeys::default(),
+        keys: Default::default(),
         epochs: Default::default(),
         sealing: Default::default(),
         destinations: match &options.destinations {

@@ -10,6 +10,7 @@ use crate::crypto::cvv::Epochs;
 use crate::crypto::root::Root;
 use crate::crypto::sealing::SealingKeys;
 use crate::forward::Destinations;
+use crate::http::KeyCache;
 use crate::public::FrameFiles;
 use crate::tenants::TenantKeys;
 
@@ -25,6 +26,8 @@ pub struct Parts {
     pub root: Root,
     /// Tenant keys that were unwrapped.
     pub tenants: TenantKeys,
+    /// API keys that were looked up within this second.
+    pub keys: KeyCache,
     /// Keys of CVVs.
     pub epochs: Epochs,
     /// Keys that browsers seal to.

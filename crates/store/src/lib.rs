@@ -23,8 +23,8 @@ pub use tx::Tx;
 pub use value::{Row, Value};
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use job::{Job, Queue, Task};
 
@@ -61,6 +61,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     writes: Queue,
     reads: Queue,
+    /// SQLite's connections for look-ups on the caller's thread; empty for PostgreSQL.
+    here: Mutex<Vec<rusqlite::Connection>>,
     postgres: bool,
     commits: Commits,
 }
@@ -75,19 +77,20 @@ impl Store {
     /// What stood in the way; the message says what to do.
     pub fn open(location: &Location, migrations: &[Migration]) -> Result<Self, Error> {
         let commits = Commits::default();
-        let (writes, reads, postgres) = match location {
+        let (writes, reads, here, postgres) = match location {
             Location::Sqlite(path) => {
                 let (writes, reads) = sqlite::open(path, migrations, &commits)?;
-                (writes, reads, false)
+                (writes, reads, sqlite::readers(path)?, false)
             }
             Location::Postgres(url) => {
                 let (writes, reads) = pg::open(url, migrations, &commits)?;
-                (writes, reads, true)
+                (writes, reads, vec![], true)
             }
         };
         Ok(Self(Arc::new(Inner {
             writes,
             reads,
+            here: Mutex::new(here),
             postgres,
             commits,
         })))
@@ -117,6 +120,28 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Retry + Send + 'static,
     {
+        run(&self.0.reads, work).await
+    }
+
+    /// [`read`](Self::read) for a look-up by key: on SQLite it runs on the caller's thread, because two hops between
+    /// threads cost several times what the look-up does. A scan would hold up the thread's other work.
+    ///
+    /// # Errors
+    /// The error of `work`, or the store's.
+    pub async fn look_up<T, E, F>(&self, mut work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Retry + Send + 'static,
+    {
+        let free = || self.0.here.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = free().pop();
+        if let Some(connection) = connection {
+            // A panic costs the connection and, like any in a handler, the request.
+            let found = work(&mut Tx::sqlite(&connection));
+            free().push(connection);
+            return found;
+        }
         run(&self.0.reads, work).await
     }
 

@@ -10,8 +10,11 @@ use crate::job::{Inbox, Job, Outcome, Queue, queue};
 use crate::tx::Prepared;
 use crate::{Commits, Error, Migration, Tx, migrate};
 
-const WRITERS: usize = 12;
+const WRITERS: usize = 8;
 const READERS: usize = 4;
+
+/// How many transactions of a full queue one commit carries. Small: they also share their row locks.
+const GROUP: usize = 16;
 
 /// How often a deadlocked transaction is run again.
 const RETRIES: usize = 5;
@@ -32,8 +35,8 @@ pub(crate) fn open(
             .unwrap_or(Err(Error::Panicked))
     })?;
     Ok((
-        threads(url, WRITERS, commits, write)?,
-        threads(url, READERS, commits, read)?,
+        threads(url, WRITERS, commits, WRITE)?,
+        threads(url, READERS, commits, READ)?,
     ))
 }
 
@@ -46,12 +49,7 @@ fn migrate_up(url: &str, migrations: &[Migration]) -> Result<(), Error> {
     Ok(client.batch_execute("commit")?)
 }
 
-fn threads(
-    url: &str,
-    count: usize,
-    commits: &Commits,
-    serve: fn(&mut Session, &mut Job) -> Result<(), Error>,
-) -> Result<Queue, Error> {
+fn threads(url: &str, count: usize, commits: &Commits, serve: Serve) -> Result<Queue, Error> {
     let (sender, inbox) = queue();
     for _ in 0..count {
         let (url, inbox, commits) = (url.to_owned(), inbox.clone(), commits.clone());
@@ -63,6 +61,20 @@ fn threads(
     Ok(sender)
 }
 
+/// What a thread does with work, and how much of it it takes at once.
+#[derive(Clone, Copy)]
+struct Serve {
+    run: fn(&mut Session, Vec<Job>),
+    most: usize,
+}
+
+const WRITE: Serve = Serve {
+    run: write,
+    most: GROUP,
+};
+
+const READ: Serve = Serve { run: read, most: 1 };
+
 /// A connection and its prepared statements.
 struct Session {
     client: Client,
@@ -70,23 +82,20 @@ struct Session {
     commits: Commits,
 }
 
-fn session_loop(
-    url: &str,
-    inbox: &Inbox,
-    commits: &Commits,
-    serve: fn(&mut Session, &mut Job) -> Result<(), Error>,
-) {
+fn session_loop(url: &str, inbox: &Inbox, commits: &Commits, serve: Serve) {
     let mut session: Option<Session> = None;
-    while let Some(jobs) = inbox.take(1) {
-        for mut job in jobs {
-            let answer = match connected(&mut session, url, commits) {
-                Ok(session) => serve(session, &mut job),
-                Err(error) => Err(error),
-            };
-            job.answer(answer);
-            if session.as_mut().is_some_and(|s| s.client.is_closed()) {
-                session = None;
+    while let Some(jobs) = inbox.take(serve.most) {
+        match connected(&mut session, url, commits) {
+            Ok(session) => (serve.run)(session, jobs),
+            Err(error) => {
+                let why = error.to_string();
+                for job in jobs {
+                    job.answer(Err(Error::Unreachable(why.clone())));
+                }
             }
+        }
+        if session.as_ref().is_some_and(|s| s.client.is_closed()) {
+            session = None;
         }
     }
 }
@@ -107,7 +116,62 @@ fn connected<'a>(
     session.as_mut().ok_or(Error::Stopped)
 }
 
-fn write(session: &mut Session, job: &mut Job) -> Result<(), Error> {
+// What waits is done together where that can be: one commit, one wait for the disk.
+fn write(session: &mut Session, mut jobs: Vec<Job>) {
+    let together = jobs.len() > 1;
+    let done = if together {
+        group(session, &mut jobs)
+    } else {
+        Ok(false)
+    };
+    for mut job in jobs {
+        let answer = match &done {
+            Ok(true) => Ok(()),
+            Ok(false) => alone(session, &mut job),
+            Err(error) => Err(Error::CommitUnknown(error.to_string())),
+        };
+        job.answer(answer);
+    }
+}
+
+// One transaction for all of them. False, with nothing done, when one has something to roll back: savepoints would cost
+// every member a round trip for what few need.
+fn group(session: &mut Session, jobs: &mut [Job]) -> Result<bool, Error> {
+    if session.client.batch_execute("begin").is_err() {
+        return Ok(false);
+    }
+    let mut kept = false;
+    for job in jobs {
+        let mut tx = Tx::postgres(&mut session.client, &mut session.prepared);
+        let keep = job.run(&mut tx) == Outcome::Keep;
+        if !keep && tx.touched() {
+            drop(session.client.batch_execute("rollback"));
+            return Ok(false);
+        }
+        kept |= keep;
+    }
+    if !kept {
+        drop(session.client.batch_execute("rollback"));
+        return Ok(true);
+    }
+    match commit(session) {
+        Ok(()) => Ok(true),
+        Err(Error::Postgres(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn commit(session: &mut Session) -> Result<(), Error> {
+    session.commits.fetch_add(1, Ordering::Relaxed);
+    let commit = session.client.batch_execute("commit");
+    commit.map_err(|error| match error.as_db_error() {
+        Some(_) => Error::from(error),
+        // No answer to the commit: it may have taken.
+        None => Error::CommitUnknown(error.to_string()),
+    })
+}
+
+fn alone(session: &mut Session, job: &mut Job) -> Result<(), Error> {
     for round in 0..=RETRIES {
         session.client.batch_execute("begin")?;
         let outcome = job.run(&mut Tx::postgres(
@@ -115,13 +179,7 @@ fn write(session: &mut Session, job: &mut Job) -> Result<(), Error> {
             &mut session.prepared,
         ));
         if outcome == Outcome::Keep {
-            session.commits.fetch_add(1, Ordering::Relaxed);
-            let commit = session.client.batch_execute("commit");
-            return commit.map_err(|error| match error.as_db_error() {
-                Some(_) => Error::from(error),
-                // No answer to the commit: it may have taken.
-                None => Error::CommitUnknown(error.to_string()),
-            });
+            return commit(session);
         }
         session.client.batch_execute("rollback")?;
         if outcome == Outcome::RollBack || round == RETRIES {
@@ -132,10 +190,12 @@ fn write(session: &mut Session, job: &mut Job) -> Result<(), Error> {
     Ok(())
 }
 
-fn read(session: &mut Session, job: &mut Job) -> Result<(), Error> {
-    job.run(&mut Tx::postgres(
-        &mut session.client,
-        &mut session.prepared,
-    ));
-    Ok(())
+fn read(session: &mut Session, jobs: Vec<Job>) {
+    for mut job in jobs {
+        job.run(&mut Tx::postgres(
+            &mut session.client,
+            &mut session.prepared,
+        ));
+        job.answer(Ok(()));
+    }
 }

@@ -40,8 +40,7 @@ pub(crate) fn open(
         .map_err(Error::Directory)?;
     let (reads, inbox) = queue();
     for _ in 0..READERS {
-        let reader = connect(path, OpenFlags::default())?;
-        reader.execute_batch("PRAGMA query_only=ON")?;
+        let reader = reader(path)?;
         let inbox = inbox.clone();
         thread::Builder::new()
             .name("store-reader".into())
@@ -49,6 +48,17 @@ pub(crate) fn open(
             .map_err(Error::Directory)?;
     }
     Ok((writes, reads))
+}
+
+/// Connections that only read.
+pub(crate) fn readers(path: &Path) -> Result<Vec<Connection>, Error> {
+    (0..READERS).map(|_| reader(path)).collect()
+}
+
+fn reader(path: &Path) -> Result<Connection, Error> {
+    let reader = connect(path, OpenFlags::default())?;
+    reader.execute_batch("PRAGMA query_only=ON")?;
+    Ok(reader)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {

@@ -7,7 +7,11 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use crate::{Error, Row, Value};
 
 /// A transaction, or a reading connection.
-pub struct Tx<'a>(Connection<'a>);
+pub struct Tx<'a> {
+    connection: Connection<'a>,
+    /// Whether there may be something to roll back: a statement that changes rows, or an error of the database's.
+    touched: bool,
+}
 
 enum Connection<'a> {
     Sqlite(&'a rusqlite::Connection),
@@ -22,11 +26,17 @@ pub(crate) type Prepared = HashMap<String, postgres::Statement>;
 
 impl<'a> Tx<'a> {
     pub(crate) fn sqlite(connection: &'a rusqlite::Connection) -> Self {
-        Self(Connection::Sqlite(connection))
+        Self {
+            connection: Connection::Sqlite(connection),
+            touched: false,
+        }
     }
 
     pub(crate) fn postgres(client: &'a mut postgres::Client, prepared: &'a mut Prepared) -> Self {
-        Self(Connection::Postgres { client, prepared })
+        Self {
+            connection: Connection::Postgres { client, prepared },
+            touched: false,
+        }
     }
 
     /// Runs a statement; how many rows it changed.
@@ -34,7 +44,8 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// The database's.
     pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
-        match &mut self.0 {
+        self.touched = true;
+        match &mut self.connection {
             Connection::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(&sqlite_sql(sql))?;
                 Ok(statement.execute(rusqlite::params_from_iter(params))? as u64)
@@ -53,19 +64,14 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// The database's.
     pub fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Error> {
-        match &mut self.0 {
+        let rows = match &mut self.connection {
             Connection::Sqlite(connection) => sqlite_rows(connection, sql, params),
             Connection::Postgres { client, prepared } => {
-                let statement = prepare(client, prepared, sql)?;
-                let params: Vec<&(dyn postgres::types::ToSql + Sync)> =
-                    params.iter().map(|p| p as _).collect();
-                client
-                    .query(&statement, &params)?
-                    .iter()
-                    .map(postgres_row)
-                    .collect()
+                postgres_rows(client, prepared, sql, params)
             }
-        }
+        };
+        self.touched |= rows.is_err() || !sql.trim_start().starts_with("select");
+        rows
     }
 
     /// The first row, if there is one.
@@ -76,9 +82,14 @@ impl<'a> Tx<'a> {
         Ok(self.all(sql, params)?.into_iter().next())
     }
 
+    /// Whether there may be something to roll back.
+    pub(crate) fn touched(&self) -> bool {
+        self.touched
+    }
+
     /// Several statements without parameters, for migrations.
     pub(crate) fn batch(&mut self, sql: &str) -> Result<(), Error> {
-        match &mut self.0 {
+        match &mut self.connection {
             Connection::Sqlite(connection) => Ok(connection.execute_batch(sql)?),
             Connection::Postgres { client, .. } => Ok(client.batch_execute(sql)?),
         }
@@ -87,7 +98,7 @@ impl<'a> Tx<'a> {
     /// Whether this is PostgreSQL.
     #[must_use]
     pub fn is_postgres(&self) -> bool {
-        matches!(self.0, Connection::Postgres { .. })
+        matches!(self.connection, Connection::Postgres { .. })
     }
 }
 
@@ -144,6 +155,18 @@ fn prepare(
     let statement = client.prepare(sql)?;
     prepared.insert(sql.to_owned(), statement.clone());
     Ok(statement)
+}
+
+fn postgres_rows(
+    client: &mut postgres::Client,
+    prepared: &mut Prepared,
+    sql: &str,
+    params: &[Value],
+) -> Result<Vec<Row>, Error> {
+    let statement = prepare(client, prepared, sql)?;
+    let params: Vec<&(dyn postgres::types::ToSql + Sync)> = params.iter().map(|p| p as _).collect();
+    let rows = client.query(&statement, &params)?;
+    rows.iter().map(postgres_row).collect()
 }
 
 fn postgres_row(row: &postgres::Row) -> Result<Row, Error> {

@@ -73,19 +73,17 @@ impl FromRequestParts<App> for Caller {
             .get(MERCHANT_HEADER)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
-        let sha256 = key.sha256_hex();
         let now = app.clock.now();
         let mode = app.root.mode();
-        let (info, merchant) = app
-            .store
-            .read(move |tx| {
-                let info =
-                    records::keys::by_hash(tx, &sha256, now)?.filter(|info| info.mode == mode);
-                let info = info.ok_or(Code::Unauthenticated)?;
-                let merchant = acts_for(tx, &info, named.as_deref())?;
-                Ok::<_, Error>((info, merchant))
-            })
-            .await?;
+        let presented = (key.sha256_hex(), named);
+        let (info, merchant) = match app.keys.get(&presented, now) {
+            Some(found) => found,
+            None => {
+                let found = look_up(app, presented.clone(), mode, now).await?;
+                app.keys.put(presented, found.clone(), now);
+                found
+            }
+        };
         let request_id = parts
             .extensions
             .get::<RequestId>()
@@ -100,6 +98,22 @@ impl FromRequestParts<App> for Caller {
             scopes: info.scopes,
         })
     }
+}
+
+async fn look_up(
+    app: &App,
+    (sha256, named): (String, Option<String>),
+    mode: Mode,
+    now: i64,
+) -> Result<(KeyInfo, String), Error> {
+    app.store
+        .look_up(move |tx| {
+            let info = records::keys::by_hash(tx, &sha256, now)?.filter(|info| info.mode == mode);
+            let info = info.ok_or(Code::Unauthenticated)?;
+            let merchant = acts_for(tx, &info, named.as_deref())?;
+            Ok((info, merchant))
+        })
+        .await
 }
 
 fn acts_for(tx: &mut store::Tx<'_>, info: &KeyInfo, named: Option<&str>) -> Result<String, Error> {

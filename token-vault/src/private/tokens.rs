@@ -44,7 +44,7 @@ pub async fn lookup(
     let (now, mode) = (app.clock.now(), caller.mode.as_str());
     let state = app
         .store
-        .read(move |tx| {
+        .look_up(move |tx| {
             state(
                 tx,
                 Owner {

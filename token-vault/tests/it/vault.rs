@@ -192,6 +192,7 @@ fn app(location: &Location, folder: &std::path::Path, destinations: Destinations
         store: Store::open(location, records::MIGRATIONS).unwrap(),
         root: Root::open_or_create(&folder.join("root.key"), Mode::Test).unwrap(),
         tenants: Default::default(),
+        keys: Default::default(),
         epochs: Default::default(),
         sealing: Default::default(),
         destinations,

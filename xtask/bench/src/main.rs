@@ -45,6 +45,9 @@ struct Run {
     /// Only this store.
     #[arg(long)]
     store: Option<String>,
+    /// Only these numbers of connections.
+    #[arg(long, default_values_t = [1, 16, 64])]
+    connections: Vec<usize>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -64,7 +67,7 @@ fn main() -> anyhow::Result<()> {
 async fn run(options: Run) -> anyhow::Result<()> {
     let mut figures = vec![];
     let hello = Hello::start(std::env::var(database::POSTGRES).ok()).await?;
-    for c in [1, 16, 64] {
+    for &c in &options.connections {
         let cpu = process::cpu_seconds(hello.id())?;
         let time = Duration::from_secs(2);
         let measured = load::run(hello.address, c, &Hello::request(), time).await?;
@@ -86,7 +89,15 @@ async fn run(options: Run) -> anyhow::Result<()> {
             Location::Postgres(_) => "postgres",
         };
         if options.store.as_deref().is_none_or(|only| only == store) {
-            vault::measure(&options.vault, &fresh, store, &hello, &mut figures).await?;
+            vault::measure(
+                &options.vault,
+                &fresh,
+                store,
+                &hello,
+                &options.connections,
+                &mut figures,
+            )
+            .await?;
         }
     }
     println!("{}", table(&figures));

@@ -18,9 +18,6 @@ use crate::{process, sealing};
 /// How long each load lasts.
 const TIME: Duration = Duration::from_secs(3);
 
-/// Connections.
-const CONNECTIONS: [usize; 3] = [1, 16, 64];
-
 /// Sealed cards made ahead for each load.
 const SEALED: usize = 12_000;
 
@@ -72,6 +69,7 @@ pub async fn measure(
     database: &Fresh,
     store: &'static str,
     hello: &Hello,
+    connections: &[usize],
     figures: &mut Vec<Figure>,
 ) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(vault_api::ids::new_id("cardseal-bench"));
@@ -87,15 +85,15 @@ pub async fn measure(
         figures,
         made: 0,
     };
-    let done = bench.all().await;
+    let done = bench.all(connections).await;
     drop(bench);
     let _ = std::fs::remove_dir_all(&folder);
     done
 }
 
 impl Bench<'_> {
-    async fn all(&mut self) -> anyhow::Result<()> {
-        for c in CONNECTIONS {
+    async fn all(&mut self, connections: &[usize]) -> anyhow::Result<()> {
+        for &c in connections {
             let tokens = self.tokenise(c).await?;
             self.sealed(c).await?;
             self.reads(c, &tokens).await?;
