@@ -1,4 +1,4 @@
-//! PostgreSQL: a few threads, a connection each; the server groups commits itself.
+//! PostgreSQL: a few threads, a connection each. What waits is committed together, as on SQLite.
 
 use std::sync::atomic::Ordering;
 use std::thread;

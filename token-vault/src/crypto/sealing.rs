@@ -3,14 +3,14 @@
 //! It protects against whoever records traffic (CDN, WAF, body logs), not against whoever can change the document.
 //! Private keys live in memory only and are destroyed within the hour.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::{DhP256HkdfSha256, X25519HkdfSha256};
-use hpke::{Deserializable as _, Kem, OpModeR, Serializable as _};
+use rustls::crypto::aws_lc_rs::hpke::{
+    DH_KEM_P256_HKDF_SHA256_AES_256 as P256, DH_KEM_X25519_HKDF_SHA256_AES_256 as X25519,
+};
+use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey};
 use vault_api::tokens::{SEALING_INFO, Sealed, SealingKey, sealing_aad};
 use zeroize::Zeroizing;
 
@@ -41,13 +41,14 @@ pub struct Binding<'a> {
 
 /// The sealing keys of this process.
 #[derive(Default)]
-pub struct SealingKeys(Mutex<Vec<Pair>>);
+pub struct SealingKeys(Mutex<Vec<Arc<Pair>>>);
 
 struct Pair {
     number: String,
     made_at: i64,
-    x25519: <X25519HkdfSha256 as Kem>::PrivateKey,
-    p256: <DhP256HkdfSha256 as Kem>::PrivateKey,
+    // Wiped on drop.
+    x25519: HpkePrivateKey,
+    p256: HpkePrivateKey,
     public: [SealingKey; 2],
 }
 
@@ -61,7 +62,7 @@ impl SealingKeys {
             .last()
             .is_none_or(|pair| now >= pair.made_at + ISSUED_FOR)
         {
-            pairs.push(Pair::new(now));
+            pairs.push(Arc::new(Pair::new(now)));
         }
         pairs
             .last()
@@ -96,33 +97,41 @@ impl SealingKeys {
             binding.jti,
         );
         self.destroy_old(now);
-        let pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pair = pairs
+        // The lock is not held while the curve is computed: others open meanwhile.
+        let pair = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
             .iter()
             .find(|pair| pair.number == number)
+            .cloned()
             .ok_or(Error::UnknownKey)?;
-        match kem {
-            "x25519" => open::<X25519HkdfSha256>(&pair.x25519, &enc, &ct, aad.as_bytes()),
-            "p256" => open::<DhP256HkdfSha256>(&pair.p256, &enc, &ct, aad.as_bytes()),
-            _ => Err(Error::UnknownKey),
-        }
+        let (suite, key): (&dyn Hpke, _) = match kem {
+            "x25519" => (X25519, &pair.x25519),
+            "p256" => (P256, &pair.p256),
+            _ => return Err(Error::UnknownKey),
+        };
+        let info = SEALING_INFO.as_bytes();
+        suite
+            .open(&EncapsulatedSecret(enc), info, aad.as_bytes(), &ct, key)
+            .map(Zeroizing::new)
+            .map_err(|_| Error::Invalid)
     }
 }
 
 impl Pair {
     fn new(now: i64) -> Self {
         let number = vault_api::ids::random_base62(12);
-        let (x25519, x25519_public) = X25519HkdfSha256::gen_keypair();
-        let (p256, p256_public) = DhP256HkdfSha256::gen_keypair();
+        #[expect(clippy::expect_used, reason = "without randomness no key may be made")]
+        let generate = |suite: &dyn Hpke| suite.generate_key_pair().expect("a key is made");
+        let (x25519_public, x25519) = generate(X25519);
+        let (p256_public, p256) = generate(P256);
         let key = |kem: &str, public: &[u8]| SealingKey {
             kid: format!("{kem}.{number}"),
             kem: kem.to_owned(),
             public_key: URL_SAFE_NO_PAD.encode(public),
         };
-        let public = [
-            key("x25519", &x25519_public.to_bytes()),
-            key("p256", &p256_public.to_bytes()),
-        ];
+        let public = [key("x25519", &x25519_public.0), key("p256", &p256_public.0)];
         Self {
             number,
             made_at: now,
@@ -137,30 +146,14 @@ fn decode(text: &str) -> Result<Vec<u8>, Error> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Invalid)
 }
 
-fn open<K: Kem>(
-    key: &K::PrivateKey,
-    enc: &[u8],
-    ct: &[u8],
-    aad: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let enc = K::EncappedKey::from_bytes(enc).map_err(|_| Error::Invalid)?;
-    let mut context = hpke::setup_receiver::<AesGcm256, HkdfSha256, K>(
-        &OpModeR::Base,
-        key,
-        &enc,
-        SEALING_INFO.as_bytes(),
-    )
-    .map_err(|_| Error::Invalid)?;
-    context
-        .open(ct, aad)
-        .map(Zeroizing::new)
-        .map_err(|_| Error::Invalid)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hpke::OpModeS;
+    // Another implementation than the one that opens.
+    use hpke::aead::AesGcm256;
+    use hpke::kdf::HkdfSha256;
+    use hpke::kem::{DhP256HkdfSha256, X25519HkdfSha256};
+    use hpke::{Deserializable as _, Kem, OpModeS, Serializable as _};
 
     fn seal(key: &SealingKey, binding: &Binding<'_>) -> Sealed {
         let aad = sealing_aad(&key.kid, binding.mode, binding.publishable_key, binding.jti);

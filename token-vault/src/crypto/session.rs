@@ -3,6 +3,8 @@
 //! The signing key of a day is derived from the root, so replicas agree and nothing is stored; yesterday's still
 //! verifies. `kid` is the day.
 
+use std::sync::{Mutex, PoisonError};
+
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
@@ -103,15 +105,28 @@ impl Claims {
         validation.set_audience(&[AUDIENCE]);
         // Time is checked below, against the injected clock.
         validation.validate_exp = false;
-        let pair =
-            Ed25519KeyPair::from_seed_unchecked(&seed(root, day)[..]).map_err(|_| Invalid)?;
-        let key = DecodingKey::from_ed_der(pair.public_key().as_ref());
+        let key = DecodingKey::from_ed_der(&public(root, day)?);
         let claims = jsonwebtoken::decode::<Self>(session, &key, &validation)
             .map_err(|_| Invalid)?
             .claims;
         let in_time = claims.iat <= now + 60 && now < claims.exp && claims.mode == root.mode();
         if in_time { Ok(claims) } else { Err(Invalid) }
     }
+}
+
+// The public key of a day, computed once: deriving it costs as much as verifying with it.
+fn public(root: &Root, day: i64) -> Result<[u8; 32], Invalid> {
+    static LAST: Mutex<Option<(String, i64, [u8; 32])>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((id, of_day, key)) = last.as_ref()
+        && (id.as_str(), *of_day) == (root.id(), day)
+    {
+        return Ok(*key);
+    }
+    let pair = Ed25519KeyPair::from_seed_unchecked(&seed(root, day)[..]).map_err(|_| Invalid)?;
+    let key = pair.public_key().as_ref().try_into().map_err(|_| Invalid)?;
+    *last = Some((root.id().to_owned(), day, key));
+    Ok(key)
 }
 
 fn seed(root: &Root, day: i64) -> super::Key {
