@@ -1,8 +1,9 @@
 //! The card form in the iframe that the vault serves.
 //!
-//! The modules at this level are the rules: plain Rust without a browser, tested natively. [`browser`] (wasm only)
-//! puts them on the screen with Leptos and onto the wire. Read in this order: [`form`], [`edit`], [`plaintext`],
-//! [`refusal`], [`appearance`], [`words`], then `browser`.
+//! The modules at this level are the rules: plain Rust without a browser, tested natively. [`view`] is what is seen: the
+//! build writes it into the document, and [`browser`] (wasm only) takes it over there, with Leptos, and speaks to page
+//! and vault. Read in this order: [`form`], [`edit`], [`plaintext`], [`refusal`], [`appearance`], [`words`], [`view`],
+//! then `browser`.
 //!
 //! Invariant: a card number goes from the input to the vault, sealed, and nowhere else. No message to the page, no
 //! state and no error holds a digit of it.
@@ -15,4 +16,5 @@ pub mod form;
 pub mod mode;
 pub mod plaintext;
 pub mod refusal;
+pub mod view;
 pub mod words;

@@ -2,19 +2,20 @@
 
 use std::cell::Cell;
 
+use any_spawner::Executor;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{HtmlElement, ResizeObserver, UrlSearchParams, Window};
 
-use super::card_form::CardForm;
 use super::channel::{Change, Channel, FromPage, ToPage};
 use super::vault::{Refusal, Vault};
-use super::{inputs, object};
+use super::{events, inputs, object};
 use crate::appearance::TOKENS;
 use crate::edit::{self, Deletion, Typed};
 use crate::form::{Fault, Field, Form};
 use crate::mode::Mode;
+use crate::view::CardForm;
 use crate::{refusal, words};
 
 /// A form narrower than this, in CSS pixels, is not on show.
@@ -39,7 +40,7 @@ pub struct Frame {
     told: Cell<Change>,
 }
 
-/// Puts the form on the page and shakes hands with the parent.
+/// Takes over the form that the document brought, with what was typed meanwhile, and shakes hands with the parent.
 pub fn start() {
     let Some(window) = web_sys::window() else {
         return;
@@ -47,18 +48,29 @@ pub fn start() {
     let (key, origin) = address(&window);
     // A key of neither kind was refused by the vault already; test mode is what opened by hand means.
     let mode = Mode::of_key(&key).unwrap_or(Mode::Test);
-    mount_to_body(move || {
-        let frame: &'static Frame = Box::leak(Box::new(Frame {
+    // The error is that there is one already.
+    _ = Executor::init_wasm_bindgen();
+    let owner = Owner::new();
+    let frame: &'static Frame = owner.with(|| {
+        Box::leak(Box::new(Frame {
             form: RwSignal::new(Form::new(mode)),
             message: RwSignal::new(String::new()),
             channel: Channel::default(),
-            vault: Vault::new(key.clone()),
+            vault: Vault::new(key),
             digits: Default::default(),
             told: Cell::new(Change::of(&Form::new(mode))),
-        }));
-        frame.open(&window, &origin);
-        view! { <CardForm frame form=frame.form message=frame.message /> }
+        }))
     });
+    let elements = owner.with(|| {
+        view! { <CardForm form=frame.form message=frame.message /> }
+            .hydrate_from::<true>(&document().body().expect_throw("a body"))
+    });
+    // Both live as long as the document.
+    std::mem::forget(elements);
+    std::mem::forget(owner);
+    events::listen(frame, &document());
+    frame.adopt();
+    frame.open(&window, &origin);
 }
 
 /// The query parameters `key` and `origin` of this document.
@@ -96,6 +108,15 @@ impl Frame {
         let hidden = Closure::<dyn Fn()>::new(move || self.clear(&Field::ALL));
         _ = window.add_event_listener_with_callback("pagehide", hidden.as_ref().unchecked_ref());
         hidden.forget();
+    }
+
+    /// What the buyer typed before there was anybody to read it.
+    fn adopt(&self) {
+        for field in Field::ALL {
+            if inputs::input(field).is_some_and(|input| !input.value().is_empty()) {
+                self.typed(field, "");
+            }
+        }
     }
 
     fn obey(&'static self, message: FromPage) {
@@ -138,7 +159,10 @@ impl Frame {
         self.digits_of(field).set(shown.digits);
         if *shown.text != *text {
             input.set_value(&shown.text);
-            _ = input.set_selection_range(shown.caret as u32, shown.caret as u32);
+            // Autofill writes where the focus is not, and Safari moves the focus to a caret that is set.
+            if is_focused(&input) {
+                _ = input.set_selection_range(shown.caret as u32, shown.caret as u32);
+            }
         }
         self.vault.prepare();
         self.say(String::new());
@@ -299,6 +323,10 @@ fn focus(field: Field) {
     if let Some(input) = inputs::input(field) {
         _ = input.focus();
     }
+}
+
+fn is_focused(input: &HtmlElement) -> bool {
+    document().active_element().as_ref() == Some(input)
 }
 
 fn blur() {

@@ -1,11 +1,10 @@
 //! The frame in the browser: Leptos, the channel to the page, and the way to the vault.
 //!
-//! Order of reading: [`frame`] (what there is one of), [`card_form`] and [`field`] (what is seen), [`channel`] (what
-//! the page may ask and hear), [`vault`] (session, sealing, token), [`object`] (JavaScript values).
+//! Order of reading: [`frame`] (what there is one of), [`events`] (what the buyer does), [`channel`] (what the page may
+//! ask and hear), [`vault`] (session, sealing, token), [`inputs`] (where the card is), [`object`] (JavaScript values).
 
-pub mod card_form;
 pub mod channel;
-pub mod field;
+pub mod events;
 pub mod frame;
 pub mod inputs;
 pub mod object;

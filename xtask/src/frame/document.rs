@@ -39,8 +39,9 @@ impl Document {
         })
     }
 
-    /// Puts it together. `asset` is the wasm's URL relative to the document.
-    pub fn write(&self, css: &str, script: &str, asset: &str) -> Result<String> {
+    /// Puts it together. `asset` is the wasm's URL relative to the document, `markup` what the body begins with: the
+    /// wasm takes it over by position, so nothing may stand before it.
+    pub fn write(&self, css: &str, script: &str, asset: &str, markup: &str) -> Result<String> {
         ensure!(
             !script.contains("</script") && !css.contains("</style"),
             "an end tag inside script or style would end it"
@@ -51,6 +52,7 @@ impl Document {
         Ok(self
             .html
             .replace("<style></style>", &format!("{preload}<style>{css}</style>"))
+            .replace("<body>", &format!("<body>{markup}"))
             .replace(
                 "</body>",
                 &format!("<script type=\"module\">{script}</script></body>"),
@@ -86,14 +88,14 @@ mod tests {
         assert_eq!(document.css, "a { b: c }");
         assert_eq!(
             document
-                .write("a{b:c}", "go()", "assets/x.wasm")
+                .write("a{b:c}", "go()", "assets/x.wasm", "<form></form>")
                 .expect("html"),
             concat!(
                 "<head><link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin ",
-                "href=\"assets/x.wasm\"><style>a{b:c}</style></head><body>",
+                "href=\"assets/x.wasm\"><style>a{b:c}</style></head><body><form></form>",
                 "<script type=\"module\">go()</script></body>"
             )
         );
-        assert!(document.write("", "'</script>'", "x").is_err());
+        assert!(document.write("", "'</script>'", "x", "").is_err());
     }
 }

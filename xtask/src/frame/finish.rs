@@ -1,7 +1,7 @@
 //! The last step of both builds: from what Trunk (or [`super::run`]) staged to what the vault serves.
 //!
 //! Trim and optimise the wasm and name it by its hash; make one script of glue, snippets and `boot.js` and put it,
-//! with the style, into the document; minify the loader; compress; write the manifest. The staged files go.
+//! with the style and the form's markup, into the document; minify the loader; compress; write the manifest. The staged files go.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,8 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
     let (wasm, names) = module(stage, &document, tools_dir, npm)?;
     let script = script(root, stage, &document, npm, &wasm, &names)?;
     let style = npm.minify("css", &document.css)?.trim().to_owned();
-    let html = document.write(&style, &script, &wasm.file)?;
+    let markup = tools::markup(root, NAME)?;
+    let html = document.write(&style, &script, &wasm.file, &markup)?;
     let document = Built::new("document", "index.html".to_owned(), html.into_bytes())?;
 
     let loader = read(&root.join("checkout-wasm/sdk/cardseal.js"))?;

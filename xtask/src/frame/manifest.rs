@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256, Sha384};
 use crate::say::say;
 
 /// What every buyer may have to fetch: document and wasm, brotli.
-const BUDGET: usize = 50_000;
+const BUDGET: usize = 60_000;
 
 /// What every page of a merchant has to fetch: the loader, brotli.
 const LOADER_BUDGET: usize = 5_000;

@@ -179,6 +179,16 @@ pub fn wasm_trim(tools: &Path, wasm: &Path, out: &Path) -> Result<String> {
     output(Command::new(tools.join("wasm-trim")).args([wasm, out]))
 }
 
+/// The form's markup: the package's own program, built for this machine, writes it from the components of the wasm.
+pub fn markup(root: &Path, package: &str) -> Result<String> {
+    say("frame: cargo run (the form's markup)");
+    output(
+        cargo()
+            .args(["run", "--quiet", "--package", package])
+            .current_dir(root),
+    )
+}
+
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What cargo says about this package when it runs us is not about the one being built.

@@ -32,7 +32,7 @@ pub fn FieldRow(
                 />
                 {(field == Field::Number).then(|| view! { <BrandBadge form /> })}
             </div>
-            <p class="fault" id=ids.fault>
+            <p class="fault" id=ids.fault hidden=move || fault().is_none()>
                 {move || fault().map_or("", |(fault, brand)| words::fault(fault, brand))}
             </p>
         </div>
