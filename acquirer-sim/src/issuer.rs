@@ -98,6 +98,9 @@ mod tests {
             expiry: Month::new(year, 11).expect("a month"),
             cvc,
             name: None,
+            postal_code: None,
+            country: None,
+            network: None,
             number,
         };
         let today = Month::new(2026, 11).expect("a month");

@@ -66,6 +66,9 @@ mod tests {
             expiry: Month::new(2030, 12).expect("a month"),
             cvc: Some(Cvv::parse("123", Brand::Visa).expect("a cvv")),
             name: name.map(|name| HolderName::parse(name).expect("a name")),
+            postal_code: None,
+            country: None,
+            network: None,
         }
     }
 

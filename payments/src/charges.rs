@@ -117,6 +117,7 @@ impl Charge {
                 last4: row.get(25)?,
                 exp_month: row.get(26)?,
                 exp_year: row.get(27)?,
+                networks: None,
             }),
             None => None,
         };

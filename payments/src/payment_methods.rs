@@ -64,6 +64,7 @@ impl PaymentMethod {
                 last4: row.get(6)?,
                 exp_month: row.get(7)?,
                 exp_year: row.get(8)?,
+                networks: None,
             }),
             None => None,
         };

@@ -17,6 +17,8 @@ pub enum Act {
     Revoke,
     /// A stored card was read.
     ReadCard,
+    /// A stored card's expiry or network was changed.
+    UpdateCard,
     /// A stored card was deleted.
     DeleteCard,
     /// A card is about to be sent.
@@ -58,6 +60,7 @@ impl Act {
             Self::Exchange => "token.exchanged",
             Self::Revoke => "token.revoked",
             Self::ReadCard => "card.read",
+            Self::UpdateCard => "card.updated",
             Self::DeleteCard => "card.deleted",
             Self::ForwardSending => "forward.sending",
             Self::ForwardOutcome => "forward.outcome",

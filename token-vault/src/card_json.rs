@@ -1,11 +1,22 @@
-//! A card as it arrives in JSON, sealed or from a server that may hold cards: parsed into secret types at once.
+//! A card as it arrives in JSON, sealed by the frame or from a server that may hold cards: parsed into secret types at
+//! once. This is the one place that says which JSON that is:
+//!
+//! | field | is |
+//! |---|---|
+//! | `number` | 12-19 digits, as a string |
+//! | `exp_month`, `exp_year` | 1-12 and four digits, as numbers |
+//! | `cvc` | optional: 3 or 4 digits, as a string |
+//! | `name` | optional: the holder's, 1-100 characters |
+//! | `postal_code` | optional: 1-16 letters, digits, spaces, hyphens |
+//! | `country` | optional: the holder's, ISO 3166-1 alpha-2, upper case |
+//! | `network` | optional: the buyer's choice on a co-badged card, the wire name of one of its brands |
 
-use card::{Expiry, Month};
-use pan::{CardData, Cvv, HolderName, Pan};
+use card::{Brand, Expiry, Month};
+use pan::{CardData, Country, Cvv, HolderName, Pan, PostalCode};
 use serde::Deserialize;
 use vault_api::Code;
 use vault_api::keys::Mode;
-use vault_api::tokens::CardSummary;
+use vault_api::tokens::{CardSummary, Networks};
 use zeroize::Zeroize;
 
 use crate::{Error, http};
@@ -23,6 +34,12 @@ pub struct CardJson {
     cvc: Option<String>,
     #[serde(default)]
     name: Option<String>,
+    #[serde(default)]
+    postal_code: Option<String>,
+    #[serde(default)]
+    country: Option<String>,
+    #[serde(default)]
+    network: Option<String>,
 }
 
 impl CardJson {
@@ -45,34 +62,62 @@ impl CardJson {
             (Mode::Live, true) => return Err(Code::TestCardInLiveMode.into()),
             _ => {}
         }
-        let expiry = Expiry::new(self.exp_year, self.exp_month).ok_or(Code::InvalidExpiry)?;
-        let expiry = card::expiry::within(expiry, today).map_err(|error| match error {
-            card::expiry::Error::Past => Code::ExpiredCard,
-            _ => Code::InvalidExpiry,
-        })?;
+        let expiry = expiry(self.exp_year, self.exp_month, today)?;
         let cvc = self
             .cvc
             .as_deref()
             .map(|cvc| Cvv::parse(cvc, number.brand()))
             .transpose();
         let name = self.name.as_deref().map(HolderName::parse).transpose();
+        let postal_code = self.postal_code.as_deref().map(PostalCode::parse);
+        let country = self.country.as_deref().map(Country::parse);
+        let network = self.network.as_deref().map(|id| network(&number, id));
         Ok(CardData {
-            number,
             expiry,
             cvc: cvc.map_err(|_| Code::InvalidCvc)?,
             name: name.map_err(|_| Code::InvalidName)?,
+            postal_code: postal_code
+                .transpose()
+                .map_err(|_| Code::InvalidPostalCode)?,
+            country: country.transpose().map_err(|_| Code::InvalidCountry)?,
+            network: network.transpose()?,
+            number,
         })
     }
+}
+
+/// An expiry that is not over.
+///
+/// # Errors
+/// `invalid_expiry`, `expired_card`.
+pub fn expiry(year: u16, month: u8, today: Month) -> Result<Expiry, Code> {
+    let expiry = Expiry::new(year, month).ok_or(Code::InvalidExpiry)?;
+    card::expiry::within(expiry, today).map_err(|error| match error {
+        card::expiry::Error::Past => Code::ExpiredCard,
+        _ => Code::InvalidExpiry,
+    })
+}
+
+// The buyer's choice: one of what the card has, not any brand there is.
+fn network(number: &Pan, id: &str) -> Result<Brand, Code> {
+    let brand = Brand::from_id(id).ok_or(Code::InvalidNetwork)?;
+    let has = number.networks().contains(&brand);
+    has.then_some(brand).ok_or(Code::InvalidNetwork)
 }
 
 /// What may be shown of a card.
 #[must_use]
 pub fn summary(card: &CardData) -> CardSummary {
+    let id = |brand: Brand| brand.facts().id.to_owned();
     CardSummary {
         brand: card.number.brand().facts().id.to_owned(),
         last4: card.number.last4().to_owned(),
         exp_month: card.expiry.month(),
         exp_year: card.expiry.year(),
+        networks: Some(Networks {
+            available: card.number.networks().into_iter().map(id).collect(),
+            preferred: card.network.map(id),
+        }),
     }
 }
 
@@ -92,7 +137,8 @@ mod tests {
 
     #[test]
     fn every_field_has_its_code() {
-        let good = r#"{"number":"4242424242424242","exp_month":12,"exp_year":2030,"cvc":"123"}"#;
+        let good = r#"{"number":"4242424242424242","exp_month":12,"exp_year":2030,"cvc":"123",
+            "name":"Ada","postal_code":"SW1A 1AA","country":"GB","network":"visa"}"#;
         assert_eq!(code(good, Mode::Test), Ok(()));
         for (from, to, expected) in [
             ("4242424242424242", "4242424242424241", Code::InvalidNumber),
@@ -105,6 +151,11 @@ mod tests {
             ("2030", "2025", Code::ExpiredCard),
             ("2030", "2090", Code::InvalidExpiry),
             ("123\"", "12\"", Code::InvalidCvc),
+            ("Ada", "4242 4242 4242 4242", Code::InvalidName),
+            ("SW1A 1AA", "SW1A;1AA", Code::InvalidPostalCode),
+            ("\"GB\"", "\"gb\"", Code::InvalidCountry),
+            ("\"visa\"", "\"mastercard\"", Code::InvalidNetwork),
+            ("\"visa\"", "\"nonsense\"", Code::InvalidNetwork),
             ("\"cvc\"", "\"cvv\"", Code::InvalidRequest),
             (
                 "\"4242424242424242\"",

@@ -198,6 +198,9 @@ fn card_of(request: CardRequest) -> Result<Option<CardData>, Problem> {
         expiry,
         cvc: cvc.map_err(|_| Problem::field("card.cvc"))?,
         name,
+        postal_code: None,
+        country: None,
+        network: None,
     }))
 }
 

@@ -45,6 +45,9 @@ pub fn card(name: Option<HolderName>) -> Option<CardData> {
         number,
         cvc: Some(cvc),
         name,
+        postal_code: None,
+        country: None,
+        network: None,
     })
 }
 

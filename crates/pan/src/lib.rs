@@ -1,4 +1,4 @@
-//! The secret types: [`Pan`], [`Cvv`], [`HolderName`] and [`CardData`] that holds them.
+//! The secret types: [`Pan`], [`Cvv`], [`HolderName`], [`PostalCode`] and [`CardData`] that holds them.
 //!
 //! A card number cannot leak by type. These types have private bytes, are zeroised on drop, and have **no** Debug,
 //! Display, Clone, Deref, AsRef, Serialize or PartialEq. The one way out is `expose`, which clippy refuses
@@ -37,6 +37,14 @@ pub struct Cvv(Digits<4>);
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct HolderName(String);
 
+/// The card holder's postal code, as typed: 1-16 letters, digits, spaces and hyphens, not a card number.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct PostalCode(String);
+
+/// The card holder's country: ISO 3166-1 alpha-2, upper case. Where a card is billed is no secret, so it can print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Country([u8; 2]);
+
 /// A whole card as a buyer gives it.
 pub struct CardData {
     /// The number.
@@ -47,6 +55,12 @@ pub struct CardData {
     pub cvc: Option<Cvv>,
     /// The holder's name, when it was asked for.
     pub name: Option<HolderName>,
+    /// The holder's postal code, when it was asked for.
+    pub postal_code: Option<PostalCode>,
+    /// The holder's country, when it was asked for.
+    pub country: Option<Country>,
+    /// The network that the buyer chose, one of [`Pan::networks`].
+    pub network: Option<Brand>,
 }
 
 /// Why something is not card data. Unit variants: an error never carries the input.
@@ -58,6 +72,10 @@ pub enum Error {
     Cvc,
     /// Not a holder name.
     Name,
+    /// Not a postal code.
+    PostalCode,
+    /// Not a country's two letters.
+    Country,
 }
 
 impl std::fmt::Display for Error {
@@ -66,6 +84,8 @@ impl std::fmt::Display for Error {
             Self::Number => "not a valid card number",
             Self::Cvc => "not a valid CVV for this card",
             Self::Name => "not a valid card holder name",
+            Self::PostalCode => "not a valid postal code",
+            Self::Country => "not a country's two letters",
         })
     }
 }
@@ -94,6 +114,18 @@ impl Pan {
     #[must_use]
     pub fn brand(&self) -> Brand {
         Brand::of(self.0.as_str())
+    }
+
+    /// The networks that this card may be paid through, first its own brand: several on a co-badged card (EU 2015/751
+    /// art. 8), none that we know where the brand is unknown.
+    #[must_use]
+    pub fn networks(&self) -> Vec<Brand> {
+        let own = self.brand();
+        if own == Brand::Unknown {
+            vec![]
+        } else {
+            vec![own]
+        }
     }
 
     /// The last four digits (PCI DSS 3.4.1 allows them to be shown).
@@ -158,6 +190,51 @@ impl HolderName {
     }
 }
 
+impl PostalCode {
+    /// Parses a postal code. Which form a country's has is the frame's to say: here it must only be none of what does
+    /// harm elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::PostalCode`] when empty, over 16 characters, of other characters, or holding a card number.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let text = text.trim();
+        let fits = (1..=16).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'-'));
+        if fits && !card::filter::holds_card_number(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::PostalCode)
+        }
+    }
+
+    /// The code. Each use is argued at its site.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Country {
+    /// Parses two upper-case letters.
+    ///
+    /// # Errors
+    /// [`Error::Country`].
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        match text.as_bytes() {
+            [a @ b'A'..=b'Z', b @ b'A'..=b'Z'] => Ok(Self([*a, *b])),
+            _ => Err(Error::Country),
+        }
+    }
+
+    /// The two letters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// Up to `N` ASCII digits, inline so that no reallocation leaves a copy behind.
 #[derive(Zeroize, ZeroizeOnDrop)]
 struct Digits<const N: usize> {
@@ -195,6 +272,7 @@ mod tests {
     assert_not_impl_any!(Pan: std::fmt::Debug, std::fmt::Display, Clone, Copy, PartialEq, std::ops::Deref, AsRef<str>, AsRef<[u8]>, ToString);
     assert_not_impl_any!(Cvv: std::fmt::Debug, std::fmt::Display, Clone, Copy, PartialEq, std::ops::Deref, AsRef<str>, AsRef<[u8]>, ToString);
     assert_not_impl_any!(HolderName: std::fmt::Debug, std::fmt::Display, Clone, Copy, PartialEq, std::ops::Deref, AsRef<str>, ToString);
+    assert_not_impl_any!(PostalCode: std::fmt::Debug, std::fmt::Display, Clone, Copy, PartialEq, std::ops::Deref, AsRef<str>, ToString);
     assert_not_impl_any!(CardData: std::fmt::Debug, Clone);
 
     #[test]
@@ -234,6 +312,32 @@ mod tests {
             HolderName::parse(" Ada Lovelace ").unwrap().expose(),
             "Ada Lovelace"
         );
+    }
+
+    #[test]
+    fn a_postal_code_is_short_and_a_country_two_letters() {
+        for text in [
+            "",
+            " ",
+            "4242 4242 4242 4242",
+            "12;34",
+            "12345678901234567",
+            "１２３",
+        ] {
+            assert_eq!(
+                PostalCode::parse(text).err(),
+                Some(Error::PostalCode),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            PostalCode::parse(" SW1A 1AA ").unwrap().expose(),
+            "SW1A 1AA"
+        );
+        for text in ["", "de", "DEU", "D1", "ÄÖ"] {
+            assert_eq!(Country::parse(text).err(), Some(Error::Country), "{text}");
+        }
+        assert_eq!(Country::parse("DE").unwrap().as_str(), "DE");
     }
 
     #[test]

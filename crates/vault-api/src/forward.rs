@@ -27,8 +27,8 @@ pub struct Forward {
     pub reference: String,
     /// The body as a tree, whatever format the operation sends. A leaf that is exactly `{{card.number}}`,
     /// `{{card.exp_month}}`, `{{card.exp_year}}`, `{{card.exp_year2}}`, `{{card.expiry.MM/YY}}`, `{{card.expiry.MMYY}}`,
-    /// `{{card.expiry.YYMM}}`, `{{card.expiry.YYYY-MM}}`, `{{card.cvc}}` or `{{card.name}}` is filled in, at its
-    /// registered path only.
+    /// `{{card.expiry.YYMM}}`, `{{card.expiry.YYYY-MM}}`, `{{card.cvc}}`, `{{card.name}}`, `{{card.postal_code}}`,
+    /// `{{card.country}}` or `{{card.network}}` is filled in, at its registered path only.
     pub body: Value,
     /// What a 3-D Secure authentication gave. The vault writes it into the body where the operation registered it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -73,6 +73,9 @@ codes! {
     ExpiredCard = 402, "expired_card", "The card has expired.";
     InvalidCvc = 402, "invalid_cvc", "The security code is not valid for this card.";
     InvalidName = 402, "invalid_name", "The card holder's name is not valid.";
+    InvalidPostalCode = 402, "invalid_postal_code", "The postal code is not valid.";
+    InvalidCountry = 402, "invalid_country", "The country is not two upper-case letters (ISO 3166-1).";
+    InvalidNetwork = 402, "invalid_network", "The network is not one of this card's.";
     LiveCardInTestMode = 402, "live_card_in_test_mode", "Test mode takes only the published test cards.";
     TestCardInLiveMode = 402, "test_card_in_live_mode", "Live mode does not take test cards.";
     Forbidden = 403, "forbidden", "This key may not do that.";

@@ -107,6 +107,19 @@ pub struct CardSummary {
     pub exp_month: u8,
     /// Four digits.
     pub exp_year: u16,
+    /// The networks it may be paid through. The vault always answers them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Networks>,
+}
+
+/// The networks of a card: several when it is co-badged (EU 2015/751 art. 8).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Networks {
+    /// Wire names of brands, first the card's own.
+    pub available: Vec<String>,
+    /// The buyer's choice, one of them; null when none was made.
+    pub preferred: Option<String>,
 }
 
 /// `POST /v1/tokens/lookup` and `/revoke`.
@@ -231,6 +244,35 @@ pub struct StoredCard {
     pub status: String,
     /// What may be shown.
     pub card: CardSummary,
+    /// The BIN: the first six digits, or eight of a number of 16 and more. Only on reading one card, only for keys with
+    /// the scope `cards:bin`, and never beside the fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bin: Option<String>,
     /// Unix seconds.
     pub created: i64,
+}
+
+/// `POST /v1/cards/{id}`: what is left out stays as it is. The number never changes: that is another card.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CardUpdate {
+    /// 1-12.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp_month: Option<u8>,
+    /// Four digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp_year: Option<u16>,
+    /// The buyer's choice of network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<PreferredNetwork>,
+}
+
+/// The network to prefer from now on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PreferredNetwork {
+    /// One of the available ones; the empty string takes the choice back.
+    pub preferred: String,
 }

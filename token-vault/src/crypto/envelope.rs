@@ -7,7 +7,7 @@
 
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
-use pan::{Error as CardError, HolderName, Pan};
+use pan::{CardData, Country, Error as CardError, HolderName, Pan, PostalCode};
 use subtle::ConstantTimeEq as _;
 use vault_api::keys::Mode;
 use zeroize::Zeroizing;
@@ -90,14 +90,63 @@ pub struct SealedCard {
     pub number: Vec<u8>,
     /// The holder's name, sealed under the record key.
     pub name: Option<Vec<u8>>,
+    /// The holder's postal code and country, sealed under the record key.
+    pub address: Option<Vec<u8>>,
 }
 
-/// Number and name of a card that was opened.
+/// What is sealed of a card, opened.
 pub struct OpenedCard {
     /// The number.
     pub number: Pan,
-    /// The holder's name.
+    /// Whose it is.
+    pub holder: Holder,
+}
+
+/// What the buyer told of the card's holder.
+#[derive(Default)]
+pub struct Holder {
+    /// The name.
     pub name: Option<HolderName>,
+    /// The postal code.
+    pub postal_code: Option<PostalCode>,
+    /// The country.
+    pub country: Option<Country>,
+}
+
+impl Holder {
+    /// What a card brings of its holder, taken out of it.
+    #[must_use]
+    pub fn take(card: &mut CardData) -> Self {
+        Self {
+            name: card.name.take(),
+            postal_code: card.postal_code.take(),
+            country: card.country.take(),
+        }
+    }
+
+    // `country LF postal code`; neither holds a line feed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where the postal code is written to be encrypted at rest"
+    )]
+    fn address(&self) -> Option<Zeroizing<String>> {
+        let country = self.country.as_ref().map_or("", Country::as_str);
+        let code = self.postal_code.as_ref().map_or("", PostalCode::expose);
+        let any = self.country.is_some() || self.postal_code.is_some();
+        any.then(|| Zeroizing::new(format!("{country}\n{code}")))
+    }
+
+    fn with_address(self, text: &str) -> Result<Self, CannotOpen> {
+        let (country, code) = text.split_once('\n').ok_or(CannotOpen)?;
+        let there = |text: &str| !text.is_empty();
+        let country = Some(country).filter(|c| there(c)).map(Country::parse);
+        let code = Some(code).filter(|c| there(c)).map(PostalCode::parse);
+        Ok(Self {
+            country: country.transpose().map_err(no_card)?,
+            postal_code: code.transpose().map_err(no_card)?,
+            ..self
+        })
+    }
 }
 
 impl TenantKey {
@@ -107,28 +156,19 @@ impl TenantKey {
         clippy::disallowed_methods,
         reason = "this is where the number and the name are encrypted at rest"
     )]
-    pub fn seal_card(
-        &self,
-        place: Place<'_>,
-        number: &Pan,
-        name: Option<&HolderName>,
-    ) -> SealedCard {
+    pub fn seal_card(&self, place: Place<'_>, number: &Pan, holder: &Holder) -> SealedCard {
         let record_key: Key = Zeroizing::new(random());
+        let (name, address) = (&holder.name, holder.address());
+        let field = number_field(name.is_some(), address.is_some());
+        let sealed = |field: &str, text: &str| {
+            seal(&record_key, &self.data_aad(place, field), text.as_bytes())
+        };
         SealedCard {
             key_id: self.id.clone(),
             wrapped_key: seal(&self.key, &self.wrap_aad(place), &record_key[..]),
-            number: seal(
-                &record_key,
-                &self.data_aad(place, number_field(name.is_some())),
-                number.expose().as_bytes(),
-            ),
-            name: name.map(|n| {
-                seal(
-                    &record_key,
-                    &self.data_aad(place, "name"),
-                    n.expose().as_bytes(),
-                )
-            }),
+            number: sealed(field, number.expose()),
+            name: name.as_ref().map(|name| sealed("name", name.expose())),
+            address: address.map(|address| sealed("address", &address)),
         }
     }
 
@@ -144,17 +184,20 @@ impl TenantKey {
         let record_key = open(&self.key, &self.wrap_aad(place), &sealed.wrapped_key)?;
         let record_key: Key =
             Zeroizing::new(record_key.as_slice().try_into().map_err(|_| CannotOpen)?);
-        let field = number_field(sealed.name.is_some());
-        let number = open(&record_key, &self.data_aad(place, field), &sealed.number)?;
+        let field = number_field(sealed.name.is_some(), sealed.address.is_some());
+        let opened =
+            |field: &str, sealed: &[u8]| open(&record_key, &self.data_aad(place, field), sealed);
+        let number = opened(field, &sealed.number)?;
         let number = text(&number).and_then(|t| Pan::parse(t).map_err(no_card))?;
-        let name = match &sealed.name {
-            Some(sealed) => {
-                let name = open(&record_key, &self.data_aad(place, "name"), sealed)?;
-                Some(text(&name).and_then(|t| HolderName::parse(t).map_err(no_card))?)
-            }
-            None => None,
-        };
-        Ok(OpenedCard { number, name })
+        let mut holder = Holder::default();
+        if let Some(sealed) = &sealed.name {
+            let name = opened("name", sealed)?;
+            holder.name = Some(text(&name).and_then(|t| HolderName::parse(t).map_err(no_card))?);
+        }
+        if let Some(sealed) = &sealed.address {
+            holder = holder.with_address(text(&opened("address", sealed)?)?)?;
+        }
+        Ok(OpenedCard { number, holder })
     }
 
     /// Wraps a record key that this key wraps under another generation of the same tenant's. The card stays as it is.
@@ -201,9 +244,14 @@ impl TenantKey {
     }
 }
 
-// The number's AAD says whether a name stands beside it, so that a name cannot be taken away or added.
-fn number_field(named: bool) -> &'static str {
-    if named { "number+name" } else { "number" }
+// The number's AAD says what stands beside it, so that a name or an address cannot be taken away or added.
+fn number_field(named: bool, addressed: bool) -> &'static str {
+    match (named, addressed) {
+        (false, false) => "number",
+        (true, false) => "number+name",
+        (false, true) => "number+address",
+        (true, true) => "number+name+address",
+    }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, CannotOpen> {
@@ -227,6 +275,14 @@ mod tests {
         }
     }
 
+    fn ada() -> Holder {
+        Holder {
+            name: HolderName::parse("Ada").ok(),
+            postal_code: PostalCode::parse("SW1A 1AA").ok(),
+            country: Country::parse("GB").ok(),
+        }
+    }
+
     const HERE: Place<'_> = Place {
         kind: "token",
         record: "tok_a",
@@ -236,10 +292,11 @@ mod tests {
     #[test]
     fn what_is_sealed_opens_and_nothing_shows() {
         let pan = Pan::parse("4242424242424242").expect("a test card");
-        let sealed = tenant("mer_a").seal_card(HERE, &pan, HolderName::parse("Ada").ok().as_ref());
+        let sealed = tenant("mer_a").seal_card(HERE, &pan, &ada());
         let opened = tenant("mer_a").open_card(HERE, &sealed).expect("opens");
         assert_eq!(opened.number.last4(), "4242");
-        assert!(opened.name.is_some());
+        assert!(opened.holder.name.is_some());
+        assert_eq!(opened.holder.country, Country::parse("GB").ok());
         assert!(!sealed.number.windows(6).any(|w| w == b"424242"));
     }
 
@@ -247,14 +304,14 @@ mod tests {
     fn a_card_opens_only_in_its_place() {
         let pan = Pan::parse("4242424242424242").expect("a test card");
         let (a, b) = (tenant("mer_a"), tenant("mer_b"));
-        let sealed = a.seal_card(HERE, &pan, None);
+        let sealed = a.seal_card(HERE, &pan, &Holder::default());
         let other = a.seal_card(
             Place {
                 record: "tok_b",
                 ..HERE
             },
             &pan,
-            None,
+            &Holder::default(),
         );
         assert!(
             a.open_card(
@@ -292,12 +349,17 @@ mod tests {
             ..sealed.clone()
         };
         assert!(a.open_card(HERE, &mixed).is_err());
-        let named = a.seal_card(HERE, &pan, HolderName::parse("Ada").ok().as_ref());
+        let named = a.seal_card(HERE, &pan, &ada());
         let nameless = SealedCard {
             name: None,
             ..named.clone()
         };
         assert!(a.open_card(HERE, &nameless).is_err());
+        let nowhere = SealedCard {
+            address: None,
+            ..named.clone()
+        };
+        assert!(a.open_card(HERE, &nowhere).is_err());
         let rewrapped = |to: &TenantKey| a.rewrap(to, HERE, &named.wrapped_key);
         let next = TenantKey {
             id: "tk_2".into(),

@@ -57,11 +57,18 @@ pub fn open(
     } else {
         (None, None)
     };
+    let preferred = grant.card.networks.as_ref();
+    let preferred = preferred.and_then(|networks| networks.preferred.as_deref());
+    let network =
+        preferred.map(|id| Brand::from_id(id).ok_or(Error::Internal("a network is unknown")));
     let card = CardData {
         number: opened.number,
         expiry: expiry.ok_or(Error::Internal("a kept card has no expiry"))?,
         cvc,
-        name: opened.name,
+        name: opened.holder.name,
+        postal_code: opened.holder.postal_code,
+        country: opened.holder.country,
+        network: network.transpose()?,
     };
     Ok((card, at_rest))
 }

@@ -15,7 +15,7 @@ use super::template;
 use crate::records::grants::Send;
 
 /// The placeholders there are.
-pub const PLACEHOLDERS: [&str; 14] = [
+pub const PLACEHOLDERS: [&str; 17] = [
     "card.number",
     "card.exp_month",
     "card.exp_year",
@@ -26,6 +26,9 @@ pub const PLACEHOLDERS: [&str; 14] = [
     "card.expiry.YYYY-MM",
     "card.cvc",
     "card.name",
+    "card.postal_code",
+    "card.country",
+    "card.network",
     "three_d_secure.eci",
     "three_d_secure.cavv",
     "three_d_secure.ds_transaction_id",

@@ -268,6 +268,17 @@ fn value_of(name: &str, card: &CardData) -> Result<Value, Error> {
             .name
             .as_ref()
             .map_or(Value::Null, |name| Value::from(name.expose())),
+        "card.postal_code" => card
+            .postal_code
+            .as_ref()
+            .map_or(Value::Null, |code| Value::from(code.expose())),
+        "card.country" => card
+            .country
+            .map_or(Value::Null, |country| Value::from(country.as_str())),
+        // No choice is no choice: the vault makes none for the buyer.
+        "card.network" => card
+            .network
+            .map_or(Value::Null, |network| Value::from(network.facts().id)),
         _ => return Err(Error::Internal("a placeholder has no value")),
     })
 }

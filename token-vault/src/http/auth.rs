@@ -43,19 +43,24 @@ pub struct Caller {
 }
 
 impl Caller {
+    fn has(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|s| s == scope)
+    }
+
     /// Refuses callers that may not do `scope` at the vault.
     ///
     /// # Errors
     /// `forbidden`.
     pub fn may(&self, scope: &str) -> Result<(), Error> {
         let allowed = match self.kind {
-            Kind::Secret => matches!(scope, "cards:read" | "sessions" | "lookup"),
-            Kind::Restricted => scope == "lookup" || self.scopes.iter().any(|s| s == scope),
+            Kind::Secret => matches!(scope, "cards:read" | "cards:change" | "sessions" | "lookup"),
+            Kind::Restricted if scope == "cards:change" => self.has("cards:write"),
+            Kind::Restricted => scope == "lookup" || self.has(scope),
             Kind::Service => {
                 matches!(
                     scope,
                     "exchange" | "forward" | "cards:read" | "lookup" | "keys:lookup"
-                ) || (scope == "fingerprint" && self.scopes.iter().any(|s| s == scope))
+                ) || (scope == "fingerprint" && self.has(scope))
             }
             Kind::Publishable => false,
         };

@@ -1,11 +1,14 @@
-//! Stored cards: list, read, delete. There is no endpoint that gives a number back.
+//! Stored cards: list, read, update, delete. There is no endpoint that gives a number back.
 
 use axum::extract::{Path, Query, State};
+use card::Month;
 use serde::{Deserialize, Serialize};
 use vault_api::Code;
-use vault_api::tokens::StoredCard;
+use vault_api::tokens::{CardSummary, CardUpdate, StoredCard};
 
 use crate::audit::{self, Act, Actor};
+use crate::card_json;
+use crate::crypto::envelope::Place;
 use crate::http::{Caller, Json};
 use crate::records::tokens::Owner;
 use crate::{App, Error, records};
@@ -59,13 +62,59 @@ pub async fn list(
     }))
 }
 
-/// `GET /v1/cards/{id}`.
+/// `GET /v1/cards/{id}`; with the BIN for keys that have its scope, and not the fingerprint's.
 pub async fn read(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<StoredCard>, Error> {
     caller.may("cards:read")?;
+    let with_bin = caller.may("cards:bin").is_ok() && caller.may("fingerprint").is_err();
+    let (now, mode) = (app.clock.now(), caller.mode.as_str());
+    let parts = app.clone();
+    let card = app
+        .write(move |tx| {
+            let owner = Owner {
+                merchant: &caller.merchant,
+                mode,
+            };
+            let (mut card, sealed) =
+                records::cards::find(tx, parts.root.macs(), owner, &id)?.ok_or(Code::NotFound)?;
+            if with_bin {
+                let place = Place {
+                    kind: "stored_card",
+                    record: &card.id,
+                    expires_at: 0,
+                };
+                let tenant = parts.tenants.by_id(&sealed.key_id)?;
+                let opened = tenant.open_card(place, &sealed)?;
+                card.bin = Some(opened.number.bin().to_owned());
+            }
+            audit::record(
+                tx,
+                &Actor::from(&caller),
+                Act::ReadCard,
+                &card.id,
+                if with_bin { "read with bin" } else { "read" },
+                now,
+            )?;
+            Ok::<_, Error>(card)
+        })
+        .await?;
+    Ok(Json(card))
+}
+
+/// `POST /v1/cards/{id}`: the expiry, or the buyer's choice of network.
+pub async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<CardUpdate>,
+) -> Result<Json<StoredCard>, Error> {
+    caller.may("cards:change")?;
+    if body.exp_month.is_none() && body.exp_year.is_none() && body.networks.is_none() {
+        return Err(Code::InvalidRequest.into());
+    }
     let (now, mode) = (app.clock.now(), caller.mode.as_str());
     let parts = app.clone();
     let card = app
@@ -75,20 +124,36 @@ pub async fn read(
                 merchant: &caller.merchant,
                 mode,
             };
-            let (card, _) =
-                records::cards::find(tx, parts.root.macs(), owner, &id)?.ok_or(Code::NotFound)?;
-            audit::record(
-                tx,
-                &Actor::from(&caller),
-                Act::ReadCard,
-                &card.id,
-                "read",
-                now,
-            )?;
+            let change = |card: &mut CardSummary| changed(card, &body, now);
+            let card = records::cards::update(tx, parts.root.macs(), owner, &id, change)?
+                .ok_or(Code::NotFound)?;
+            let actor = Actor::from(&caller);
+            audit::record(tx, &actor, Act::UpdateCard, &id, "updated", now)?;
             Ok::<_, Error>(card)
         })
         .await?;
     Ok(Json(card))
+}
+
+// What a buyer may type is what may be set here, too: an expiry that is over is refused.
+fn changed(card: &mut CardSummary, body: &CardUpdate, now: i64) -> Result<(), Error> {
+    if body.exp_month.is_some() || body.exp_year.is_some() {
+        let month = body.exp_month.unwrap_or(card.exp_month);
+        let year = body.exp_year.unwrap_or(card.exp_year);
+        let expiry = card_json::expiry(year, month, Month::of_unix(now))?;
+        (card.exp_month, card.exp_year) = (expiry.month(), expiry.year());
+    }
+    if let (Some(asked), Some(networks)) = (&body.networks, &mut card.networks) {
+        let preferred = Some(asked.preferred.clone()).filter(|asked| !asked.is_empty());
+        if preferred
+            .as_ref()
+            .is_some_and(|asked| !networks.available.contains(asked))
+        {
+            return Err(Code::InvalidNetwork.into());
+        }
+        networks.preferred = preferred;
+    }
+    Ok(())
 }
 
 /// What a deletion answers.
@@ -105,7 +170,7 @@ pub async fn delete(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Deleted>, Error> {
-    caller.may("cards:read")?;
+    caller.may("cards:change")?;
     let (now, mode) = (app.clock.now(), caller.mode.as_str());
     let parts = app.clone();
     let id = app

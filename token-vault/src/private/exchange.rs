@@ -283,7 +283,7 @@ impl Work {
             record: grant.public(),
             expires_at,
         };
-        let sealed = tenant.seal_card(place, &opened.number, opened.name.as_ref());
+        let sealed = tenant.seal_card(place, &opened.number, &opened.holder);
         let new = NewGrant {
             intent: self.body.intent.as_deref(),
             amount,
@@ -333,7 +333,7 @@ impl Work {
             record: &id,
             expires_at: 0,
         };
-        let sealed = tenant.seal_card(place, &opened.number, opened.name.as_ref());
+        let sealed = tenant.seal_card(place, &opened.number, &opened.holder);
         cards::insert(
             tx,
             self.macs(),

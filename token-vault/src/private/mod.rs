@@ -12,7 +12,9 @@ use axum::Router;
 use vault_api::Code;
 use vault_api::forward::{Close, Forward, Forwarded};
 use vault_api::keys::{KeyInfo, Lookup};
-use vault_api::tokens::{Exchange, Exchanged, StoredCard, TokenCreated, TokenRef, TokenState};
+use vault_api::tokens::{
+    CardUpdate, Exchange, Exchanged, StoredCard, TokenCreated, TokenRef, TokenState,
+};
 
 use crate::http::doors::Listener;
 use crate::http::routes::{self, Route};
@@ -87,9 +89,20 @@ fn card_routes() -> Vec<Route> {
             .key("sk_, rk_ with cards:read, svc_")
             .answers::<StoredCard>()
             .codes(&[Code::NotFound]),
+        Route::post("/v1/cards/{id}", cards::update)
+            .does("Changes a stored card's expiry, or the buyer's choice of network.")
+            .key("sk_, rk_ with cards:write")
+            .body::<CardUpdate>()
+            .answers::<StoredCard>()
+            .codes(&[
+                Code::NotFound,
+                Code::InvalidExpiry,
+                Code::ExpiredCard,
+                Code::InvalidNetwork,
+            ]),
         Route::delete("/v1/cards/{id}", cards::delete)
             .does("Deletes a stored card: the number is gone.")
-            .key("sk_, rk_ with cards:read, svc_")
+            .key("sk_, rk_ with cards:write")
             .answers::<cards::Deleted>()
             .codes(&[Code::NotFound]),
     ]

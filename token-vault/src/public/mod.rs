@@ -19,12 +19,15 @@ use crate::http::doors::Listener;
 use crate::http::routes::{self, Route};
 
 /// The codes that a card itself can bring.
-pub const CARD_CODES: [Code; 7] = [
+pub const CARD_CODES: [Code; 10] = [
     Code::InvalidNumber,
     Code::InvalidExpiry,
     Code::ExpiredCard,
     Code::InvalidCvc,
     Code::InvalidName,
+    Code::InvalidPostalCode,
+    Code::InvalidCountry,
+    Code::InvalidNetwork,
     Code::LiveCardInTestMode,
     Code::TestCardInLiveMode,
 ];
@@ -80,12 +83,15 @@ pub fn table() -> Vec<Route> {
     ]
 }
 
-const TOKENISE_CODES: [Code; 12] = [
+const TOKENISE_CODES: [Code; 15] = [
     Code::InvalidNumber,
     Code::InvalidExpiry,
     Code::ExpiredCard,
     Code::InvalidCvc,
     Code::InvalidName,
+    Code::InvalidPostalCode,
+    Code::InvalidCountry,
+    Code::InvalidNetwork,
     Code::LiveCardInTestMode,
     Code::TestCardInLiveMode,
     Code::Forbidden,

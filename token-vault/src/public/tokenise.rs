@@ -12,7 +12,7 @@ use vault_api::tokens::{TokenCreated, TokeniseSealed};
 use super::field_sessions::same_origin;
 use crate::audit::{self, Act, Actor};
 use crate::card_json::{self, CardJson};
-use crate::crypto::envelope::Place;
+use crate::crypto::envelope::{Holder, Place};
 use crate::crypto::sealing;
 use crate::crypto::session::{self, Claims};
 use crate::forward::retry::CvvMode;
@@ -90,12 +90,13 @@ pub async fn tokenise(
 pub async fn keep(
     app: &App,
     actor: Actor,
-    card: CardData,
+    mut card: CardData,
     binding: Binding,
     sight: Option<Sight>,
 ) -> Result<TokenCreated, Error> {
     let (now, mode) = (app.clock.now(), app.root.mode());
     let (token, summary) = (Token::random(), card_json::summary(&card));
+    let holder = Holder::take(&mut card);
     let expires_at = now + records::tokens::LIFE;
     let created = TokenCreated {
         id: token.clone(),
@@ -117,7 +118,7 @@ pub async fn keep(
             record: token.public(),
             expires_at,
         };
-        let sealed = tenant.seal_card(place, &card.number, card.name.as_ref());
+        let sealed = tenant.seal_card(place, &card.number, &holder);
         let owner = Owner {
             merchant: &actor.merchant,
             mode: mode.as_str(),

@@ -4,8 +4,8 @@ use store::{Tx, Value, params};
 use vault_api::tokens::{CardSummary, StoredCard};
 
 use super::row_mac::{Read, RowMacs, StateRow, Table};
-use super::summary;
 use super::tokens::Owner;
+use super::{NETWORKS, shown, summary};
 use crate::Error;
 use crate::crypto::envelope::SealedCard;
 
@@ -23,6 +23,7 @@ pub static TABLE: Table = Table {
         "exp_month",
         "exp_year",
     ],
+    later: NETWORKS,
 };
 
 /// Adds a stored card.
@@ -46,17 +47,14 @@ pub fn insert(
         ("mode", Value::from(owner.mode)),
         ("state", Value::from(state)),
         ("created_at", Value::from(now)),
-        ("brand", Value::from(&card.brand)),
-        ("last4", Value::from(&card.last4)),
-        ("exp_month", Value::from(card.exp_month)),
-        ("exp_year", Value::from(card.exp_year)),
     ];
-    TABLE.insert(tx, macs, &columns, sealed)?;
+    TABLE.insert(tx, macs, &[&columns[..], &shown(card)].concat(), sealed)?;
     Ok(StoredCard {
         id: id.to_owned(),
         object: "stored_card".to_owned(),
         status: state.to_owned(),
         card: card.clone(),
+        bin: None,
         created: now,
     })
 }
@@ -68,6 +66,7 @@ fn stored(row: &StateRow) -> Result<StoredCard, Error> {
         status: row.get("state")?,
         created: row.get("created_at")?,
         card: summary(row)?,
+        bin: None,
     })
 }
 
@@ -127,6 +126,35 @@ pub fn delete(tx: &mut Tx<'_>, macs: &RowMacs, owner: Owner<'_>, id: &str) -> Re
         return Ok(false);
     }
     row.change(tx, macs, &[("state", Value::from("deleted"))], true)
+}
+
+/// Changes what may change of a card that is not deleted: its expiry and the buyer's choice of network. None when there
+/// is no such card. The number is sealed apart from both and stays as it is.
+///
+/// # Errors
+/// The store's, what `change` refuses, or [`crate::crypto::CannotOpen`] when the row was tampered with.
+pub fn update<F>(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    owner: Owner<'_>,
+    id: &str,
+    change: F,
+) -> Result<Option<StoredCard>, Error>
+where
+    F: FnOnce(&mut CardSummary) -> Result<(), Error>,
+{
+    let Some(mut row) = TABLE.find(tx, macs, owner, id, Read::Change)? else {
+        return Ok(None);
+    };
+    if row.get::<String>("state")? == "deleted" {
+        return Ok(None);
+    }
+    let mut card = summary(&row)?;
+    change(&mut card)?;
+    if !row.change(tx, macs, &shown(&card), false)? {
+        return Err(Error::Internal("a card changed while it was locked"));
+    }
+    stored(&row).map(Some)
 }
 
 /// Makes a card that waited for its first approval active.

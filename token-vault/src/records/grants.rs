@@ -6,8 +6,8 @@ use vault_api::Grant;
 use vault_api::tokens::CardSummary;
 
 use super::row_mac::{Read, RowMacs, StateRow, Table};
-use super::summary;
 use super::tokens::Owner;
+use super::{NETWORKS, shown, summary};
 use crate::Error;
 use crate::crypto::envelope::SealedCard;
 
@@ -57,6 +57,7 @@ pub static TABLE: Table = Table {
         "exp_year",
         "pending_card",
     ],
+    later: NETWORKS,
 };
 
 /// A grant's row.
@@ -98,12 +99,9 @@ pub fn insert(
         ("expires_at", Value::from(new.expires_at)),
         ("authorisations_left", Value::from(SENDS)),
         ("authentications_left", Value::from(SENDS)),
-        ("brand", Value::from(&new.card.brand)),
-        ("last4", Value::from(&new.card.last4)),
-        ("exp_month", Value::from(new.card.exp_month)),
-        ("exp_year", Value::from(new.card.exp_year)),
         ("pending_card", Value::from(new.pending_card)),
     ];
+    let state = [&state[..], &shown(new.card)].concat();
     TABLE.insert(tx, macs, &state, new.sealed)
 }
 

@@ -11,8 +11,8 @@ use sha2::Sha256;
 use store::{Row, Tx, Value};
 use subtle::ConstantTimeEq as _;
 
-use super::sealed;
 use super::tokens::Owner;
+use super::{EMPTY, SEALED, sealed};
 use crate::Error;
 use crate::crypto::envelope::SealedCard;
 use crate::crypto::{CannotOpen, Key, derive};
@@ -38,7 +38,11 @@ impl RowMacs {
         let key = derive(&self.0[..], &[table.name.as_bytes(), merchant]);
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&key[..]).expect("any key");
-        for (column, value) in table.columns.iter().zip(values) {
+        for (column, value) in table.all_columns().zip(values) {
+            let late = table.later.contains(&column);
+            if late && matches!(value, Value::Null) {
+                continue;
+            }
             update(&mut mac, column.as_bytes());
             match value {
                 Value::Null => mac.update(b"n"),
@@ -71,6 +75,9 @@ pub struct Table {
     pub name: &'static str,
     /// The covered columns.
     pub columns: &'static [&'static str],
+    /// Covered columns that came later: they count where they hold something, so that rows from before them, and rows
+    /// that do not use them, keep the MAC they have. Nothing can be put there or taken away unseen.
+    pub later: &'static [&'static str],
 }
 
 /// A row that was read and whose MAC was right.
@@ -103,7 +110,7 @@ impl Table {
         state: &[(&'static str, Value)],
         sealed: &SealedCard,
     ) -> Result<(), Error> {
-        let mut values = vec![Value::Null; self.columns.len()];
+        let mut values = vec![Value::Null; self.all_columns().count()];
         for (column, value) in state {
             values[self.position(column)?] = value.clone();
         }
@@ -114,12 +121,13 @@ impl Table {
             Value::from(&sealed.wrapped_key),
             Value::from(&sealed.number),
             Value::from(sealed.name.as_ref()),
+            Value::from(sealed.address.as_ref()),
         ]);
         let places: Vec<String> = (1..=values.len()).map(|n| format!("${n}")).collect();
         let sql = format!(
-            "insert into {} ({}, row_mac, key_id, wrapped_key, sealed_number, sealed_name) values ({})",
+            "insert into {} ({}) values ({})",
             self.name,
-            self.columns.join(", "),
+            self.selected(),
             places.join(", ")
         );
         tx.execute(&sql, &values)?;
@@ -155,10 +163,12 @@ impl Table {
     /// What a query must select for [`Table::checked`].
     #[must_use]
     pub fn selected(&self) -> String {
-        format!(
-            "{}, row_mac, key_id, wrapped_key, sealed_number, sealed_name",
-            self.columns.join(", ")
-        )
+        let columns: Vec<&str> = self.all_columns().collect();
+        format!("{}, row_mac, {SEALED}", columns.join(", "))
+    }
+
+    fn all_columns(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().chain(self.later).copied()
     }
 
     /// A row of such a query, once its MAC was checked.
@@ -166,7 +176,7 @@ impl Table {
     /// # Errors
     /// [`CannotOpen`] when the MAC is missing or not the row's.
     pub fn checked(&'static self, macs: &RowMacs, row: &Row) -> Result<StateRow, Error> {
-        let many = self.columns.len();
+        let many = self.all_columns().count();
         let values = (0..many)
             .map(|i| row.get(i))
             .collect::<Result<Vec<Value>, _>>()?;
@@ -183,7 +193,7 @@ impl Table {
     }
 
     fn position(&self, column: &str) -> Result<usize, Error> {
-        let at = self.columns.iter().position(|known| *known == column);
+        let at = self.all_columns().position(|known| known == column);
         at.ok_or(Error::Internal("a row MAC does not cover this column"))
     }
 }
@@ -221,9 +231,9 @@ impl StateRow {
         let mac = macs.of(self.table, &values);
         params.push(Value::from(&mac));
         let emptied = if empty {
-            "key_id = null, wrapped_key = null, sealed_number = null, sealed_name = null, "
+            format!("{EMPTY}, ")
         } else {
-            ""
+            String::new()
         };
         let sql = format!(
             "update {} set {sets}{emptied}row_mac = ${} where id = $1 and row_mac = $2",
@@ -250,10 +260,32 @@ mod tests {
     static TABLE: Table = Table {
         name: "t",
         columns: &["id", "merchant", "mode", "a", "b"],
+        later: &["c", "d"],
     };
 
     fn of(macs: &RowMacs, values: [&str; 5]) -> Vec<u8> {
         macs.of(&TABLE, &values.map(Value::from))
+    }
+
+    #[test]
+    fn a_later_column_counts_when_it_holds_something() {
+        let macs = RowMacs::new(Zeroizing::new([1; 32]));
+        let with = |c: Value, d: Value| {
+            let first = ["i", "m", "test", "a", "b"].map(Value::from);
+            macs.of(&TABLE, &[&first[..], &[c, d]].concat())
+        };
+        let none = with(Value::Null, Value::Null);
+        assert_eq!(none, of(&macs, ["i", "m", "test", "a", "b"]));
+        let all = [
+            none,
+            with(Value::from("x"), Value::Null),
+            with(Value::Null, Value::from("x")),
+            with(Value::from("x"), Value::from("x")),
+            with(Value::from(""), Value::Null),
+        ];
+        for (i, one) in all.iter().enumerate() {
+            assert!(all[i + 1..].iter().all(|other| other != one), "{i}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use vault_api::Token;
 use vault_api::tokens::CardSummary;
 
 use super::row_mac::{Read, RowMacs, StateRow, Table};
-use super::summary;
+use super::{NETWORKS, shown, summary};
 use crate::Error;
 use crate::crypto::envelope::SealedCard;
 
@@ -88,6 +88,7 @@ pub static TABLE: Table = Table {
         "used_hash",
         "answer",
     ],
+    later: NETWORKS,
 };
 
 /// Adds a token.
@@ -113,15 +114,11 @@ pub fn insert(
         ("state", Value::from("active")),
         ("created_at", Value::from(now)),
         ("expires_at", Value::from(now + LIFE)),
-        ("brand", Value::from(&card.brand)),
-        ("last4", Value::from(&card.last4)),
-        ("exp_month", Value::from(card.exp_month)),
-        ("exp_year", Value::from(card.exp_year)),
         ("bound_intent", Value::from(binding.intent.as_ref())),
         ("bound_amount", Value::from(binding.amount)),
         ("bound_currency", Value::from(binding.currency.as_ref())),
     ];
-    TABLE.insert(tx, macs, &state, sealed)
+    TABLE.insert(tx, macs, &[&state[..], &shown(card)].concat(), sealed)
 }
 
 /// The token, if this is its owner and its secret.

@@ -222,12 +222,14 @@ fn errors_page() -> String {
                 for (method, operation) in methods.as_object().unwrap() {
                     all += 1;
                     if operation["responses"].to_string().contains(&told) {
-                        routes.push(format!("{} {path}", method.to_uppercase()));
+                        let route = format!("{} {path}", method.to_uppercase());
+                        if !routes.contains(&route) {
+                            routes.push(route);
+                        }
                     }
                 }
             }
         }
-        routes.dedup();
         let own = match routes.len() {
             0 => "any path".to_owned(),
             many if many > all / 2 => "nearly every call".to_owned(),

@@ -29,8 +29,8 @@ async fn samples(vault: &Vault) -> Vec<(&'static str, &'static str, Value)> {
     let token = vault.token(CANARY).await;
     let merchant = &vault.merchants[0];
     let session = vault.session().await;
-    let card =
-        json!({"number": CANARY, "exp_month": 12, "exp_year": 2040, "cvc": "123", "name": "A B"});
+    let card = json!({"number": CANARY, "exp_month": 12, "exp_year": 2040, "cvc": "123", "name": "A B",
+        "postal_code": "12345", "country": "US", "network": "visa"});
     let grant = format!("grant_{}", &Token::random().expose()[4..]);
     let forward = json!({"attempt": "att_1", "grant": grant, "destination": "bank", "operation": "authorise",
         "amount": 1, "currency": "usd", "reference": "ref_1", "body": {"card": {"number": "{{card.number}}"}}});
@@ -50,6 +50,11 @@ async fn samples(vault: &Vault) -> Vec<(&'static str, &'static str, Value)> {
         ("private", "/v1/exchange", exchange),
         ("private", "/v1/forward", forward),
         ("private", "/v1/attempts/close", json!({"attempt": "att_1"})),
+        (
+            "private",
+            "/v1/cards/{id}",
+            json!({"exp_month": 12, "exp_year": 2041, "networks": {"preferred": "visa"}}),
+        ),
         (
             "private",
             "/v1/sessions",
@@ -413,6 +418,7 @@ async fn another_merchants_ids_are_as_absent_as_random_ones() {
             assert_eq!(foreign.status, 404, "{path}: {}", foreign.text);
             assert_eq!(fingerprint(&foreign), fingerprint(&random), "{path}");
         }
+        let later = json!({"exp_year": 2041});
         for (foreign, random) in [
             (
                 mallory.get(&format!("/v1/cards/{card}")).await,
@@ -421,6 +427,12 @@ async fn another_merchants_ids_are_as_absent_as_random_ones() {
             (
                 mallory.delete(&format!("/v1/cards/{card}")).await,
                 mallory.delete(&format!("/v1/cards/{random_card}")).await,
+            ),
+            (
+                mallory.post(&format!("/v1/cards/{card}"), &later).await,
+                mallory
+                    .post(&format!("/v1/cards/{random_card}"), &later)
+                    .await,
             ),
         ] {
             assert_eq!(foreign.status, 404);
@@ -491,10 +503,11 @@ async fn wrong_states_have_their_codes() {
 }
 
 /// Who may: each route of the private listener, with the kinds of key that it lets in.
-const MAY: [(&str, &str, &[&str]); 13] = [
+const MAY: [(&str, &str, &[&str]); 14] = [
     ("get", "/v1/cards", &["sk", "rk", "svc"]),
     ("get", "/v1/cards/{id}", &["sk", "rk", "svc"]),
-    ("delete", "/v1/cards/{id}", &["sk", "rk", "svc"]),
+    ("post", "/v1/cards/{id}", &["sk", "rk"]),
+    ("delete", "/v1/cards/{id}", &["sk", "rk"]),
     ("post", "/v1/tokens", &["rk"]),
     (
         "post",

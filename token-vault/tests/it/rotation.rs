@@ -10,7 +10,7 @@ use serde_json::json;
 use service::Clock;
 use service::listen::{self, Stop};
 use store::Store;
-use token_vault::crypto::envelope::Place;
+use token_vault::crypto::envelope::{Holder, Place};
 use token_vault::crypto::root::{Root, RootSpec, Roots};
 use token_vault::forward::Destinations;
 use token_vault::records::tokens::{Binding, Owner};
@@ -420,7 +420,7 @@ fn slow_tokenise(vault: &Vault) -> (vault_api::Token, impl Future<Output = ()> +
                 expires_at: now + records::tokens::LIFE,
             };
             let number = pan::Pan::parse("4242424242424242").unwrap();
-            let sealed = key.seal_card(place, &number, None);
+            let sealed = key.seal_card(place, &number, &Holder::default());
             let owner = Owner {
                 merchant: &merchant,
                 mode: "test",
@@ -430,6 +430,7 @@ fn slow_tokenise(vault: &Vault) -> (vault_api::Token, impl Future<Output = ()> +
                 last4: "4242".into(),
                 exp_month: 12,
                 exp_year: 2040,
+                networks: None,
             };
             let (macs, binding) = (parts.root.macs(), Binding::default());
             records::tokens::insert(tx, macs, owner, &made, &card, &sealed, &binding, now)

@@ -11,7 +11,13 @@ const ALICE: &str = "4242424242424242";
 const OTHER: &str = "5555555555554444";
 
 /// Columns that are emptied with the card.
-const EMPTIED: [&str; 4] = ["key_id", "wrapped_key", "sealed_number", "sealed_name"];
+const EMPTIED: [&str; 5] = [
+    "key_id",
+    "wrapped_key",
+    "sealed_number",
+    "sealed_name",
+    "sealed_address",
+];
 
 /// Columns of a table, and what each is in its two rows.
 struct Pair {
@@ -161,6 +167,12 @@ async fn token(vault: &Vault, number: &str, month: u8, name: Option<&str>) -> St
     let mut card = json!({"card": {"number": number, "exp_month": month, "exp_year": 2030 + u16::from(month), "cvc": "123"}});
     if let Some(name) = name {
         card["card"]["name"] = json!(name);
+        card["card"]["country"] = json!("GB");
+        card["card"]["network"] = json!(if number == ALICE {
+            "visa"
+        } else {
+            "mastercard"
+        });
     }
     let answer = vault.alice().post("/v1/tokens", &card).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
