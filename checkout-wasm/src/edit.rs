@@ -91,7 +91,7 @@ pub fn expiry(typed: Typed<'_>) -> Shown {
 pub fn cvc(typed: Typed<'_>, brand: Brand) -> Shown {
     let longest = match brand {
         Brand::Unknown => 4,
-        known => known.facts().cvc_length,
+        known => usize::from(known.facts().cvc_length),
     };
     let (mut digits, left) = typed.digits();
     digits.truncate(longest);

@@ -18,7 +18,7 @@ pub enum State {
 /// The state of `digits` for a card of `brand`. An unknown brand takes three or four.
 #[must_use]
 pub fn state(digits: &str, brand: Brand) -> State {
-    let wanted = brand.facts().cvc_length;
+    let wanted = usize::from(brand.facts().cvc_length);
     let longest = if brand == Brand::Unknown { 4 } else { wanted };
     match digits.len() {
         0 => State::Empty,

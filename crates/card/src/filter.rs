@@ -1,10 +1,10 @@
 //! The PAN filter: finds what looks like a card number where none may stand (paths, ids, headers, metadata).
 //!
 //! A hit is a whole digit run (single spaces or dashes inside allowed) of a known brand's range and length that
-//! passes Luhn. That is narrow enough to leave order numbers and timestamps alone: nine in ten fail Luhn, and
+//! has a right check digit. That is narrow enough to leave order numbers and timestamps alone: nine in ten fail Luhn, and
 //! most of the rest have no brand.
 
-use crate::{Brand, luhn};
+use crate::{Brand, number};
 
 /// Whether `text` holds a whole digit run that could be a card number.
 #[must_use]
@@ -60,9 +60,7 @@ fn spans(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
 
 fn looks_like_card_number(digits: &str) -> bool {
     let brand = Brand::of(digits);
-    brand != Brand::Unknown
-        && brand.facts().lengths.contains(&digits.len())
-        && luhn::is_valid(digits)
+    brand != Brand::Unknown && number::state(digits) == number::State::Valid
 }
 
 #[cfg(test)]

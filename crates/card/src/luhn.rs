@@ -21,6 +21,26 @@ pub fn check_digit(digits: &str) -> u8 {
     ((10 - with_zero % 10) % 10) as u8
 }
 
+/// The range whose cards have a check digit of their own making.
+pub(crate) const NARANJA: &str = "589562";
+
+/// Naranja's check digit: the weighted sum of the first fifteen digits, modulo 11 (source: Active Merchant's
+/// `valid_naranja_algo?`).
+pub(crate) fn is_valid_naranja(digits: &str) -> bool {
+    const WEIGHTS: [u32; 15] = [4, 3, 2, 7, 6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2];
+    let mut bytes = digits.bytes();
+    let sum: u32 = WEIGHTS
+        .iter()
+        .zip(&mut bytes)
+        .map(|(weight, b)| weight * weigh(b, false))
+        .sum();
+    let check = match 11 - sum % 11 {
+        10 | 11 => 0,
+        digit => digit,
+    };
+    bytes.next().map(|b| weigh(b, false)) == Some(check) && bytes.next().is_none()
+}
+
 fn sum(digits: &str) -> u32 {
     digits
         .bytes()
@@ -68,6 +88,15 @@ mod tests {
             "４２４２",
         ] {
             assert!(!is_valid(n), "{n:?}");
+        }
+    }
+
+    #[test]
+    fn naranja_counts_for_itself() {
+        let published = "5895627823453005";
+        assert!(is_valid_naranja(published) && !is_valid(published));
+        for wrong in ["5895627823453006", "589562782345300", ""] {
+            assert!(!is_valid_naranja(wrong), "{wrong}");
         }
     }
 

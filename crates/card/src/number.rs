@@ -24,12 +24,20 @@ pub fn state(digits: &str) -> State {
     if digits.is_empty() {
         return State::Empty;
     }
-    let facts = Brand::of(digits).facts();
-    let longest = facts.lengths.last().copied().unwrap_or(19);
-    match facts.lengths.contains(&digits.len()) {
-        true if luhn::is_valid(digits) => State::Valid,
-        _ if digits.len() >= longest => State::Invalid,
+    let lengths = Brand::of(digits).facts().lengths;
+    match lengths.contains(digits.len()) {
+        true if has_right_check_digit(digits) => State::Valid,
+        _ if digits.len() >= lengths.longest() => State::Invalid,
         _ => State::Incomplete,
+    }
+}
+
+// Luhn, but for the one scheme that has a rule of its own.
+fn has_right_check_digit(digits: &str) -> bool {
+    if digits.starts_with(luhn::NARANJA) {
+        luhn::is_valid_naranja(digits)
+    } else {
+        luhn::is_valid(digits)
     }
 }
 
@@ -54,29 +62,35 @@ pub fn is_mistyped(digits: &str) -> bool {
 // Visa lists 13 and 19, yet 16 is what people hold.
 fn shortest_common(digits: &str) -> usize {
     let lengths = Brand::of(digits).facts().lengths;
-    if lengths.contains(&16) {
+    if lengths.contains(16) {
         16
     } else {
-        lengths.first().copied().unwrap_or(16)
+        lengths.shortest()
     }
 }
 
-/// Keeps the digits of what was typed or pasted, at most `max` of them. Arabic-Indic, Persian, Devanagari and
-/// full-width digits become ASCII.
+/// Keeps the digits of what was typed or pasted, at most `max` of them; digits of other scripts become ASCII.
 #[must_use]
 pub fn digits_of(text: &str, max: usize) -> String {
     text.chars().filter_map(ascii_digit).take(max).collect()
 }
 
-/// The ASCII digit that `c` stands for, in the scripts card holders type.
+/// The ASCII digit that `c` stands for, in the scripts card holders type: Arabic-Indic, Persian, the scripts of India
+/// (which Unicode lays out alike, Devanagari to Malayalam), Thai, Lao, Tibetan, Burmese, Khmer, full-width.
 #[must_use]
 pub fn ascii_digit(c: char) -> Option<char> {
-    const ZEROS: [u32; 5] = ['0' as u32, 0x0660, 0x06F0, 0x0966, 0xFF10];
+    const ZEROS: [u32; 9] = [
+        '0' as u32, 0x0660, 0x06F0, 0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x17E0, 0xFF10,
+    ];
+    const INDIA: u32 = 0x0966;
     let code = c as u32;
-    let zero = ZEROS
-        .iter()
-        .find(|zero| (**zero..**zero + 10).contains(&code))?;
-    char::from_u32('0' as u32 + code - zero)
+    let zero = match code {
+        INDIA..=0x0D6F => code - (code - INDIA) % 0x80,
+        _ => *ZEROS
+            .iter()
+            .find(|zero| (**zero..**zero + 10).contains(&code))?,
+    };
+    char::from_digit(code - zero, 10)
 }
 
 /// `digits` with the spaces its brand prints.
@@ -140,7 +154,33 @@ mod tests {
     #[test]
     fn digits_from_what_people_type() {
         assert_eq!(digits_of("4242-4242 4242.4242", 19), "4242424242424242");
+        for digits in [
+            "٠١٢٣٤٥٦٧٨٩",
+            "۰۱۲۳۴۵۶۷۸۹",
+            "०१२३४५६७८९",
+            "০১২৩৪৫৬৭৮৯",
+            "੦੧੨੩੪੫੬੭੮੯",
+            "૦૧૨૩૪૫૬૭૮૯",
+            "୦୧୨୩୪୫୬୭୮୯",
+            "௦௧௨௩௪௫௬௭௮௯",
+            "౦౧౨౩౪౫౬౭౮౯",
+            "೦೧೨೩೪೫೬೭೮೯",
+            "൦൧൨൩൪൫൬൭൮൯",
+            "๐๑๒๓๔๕๖๗๘๙",
+            "໐໑໒໓໔໕໖໗໘໙",
+            "༠༡༢༣༤༥༦༧༨༩",
+            "၀၁၂၃၄၅၆၇၈၉",
+            "០១២៣៤៥៦៧៨៩",
+            "０１２３４５６７８９",
+        ] {
+            assert_eq!(digits_of(digits, 19), "0123456789", "{digits}");
+        }
         assert_eq!(digits_of("٤٢ ۴۲ ४२ ４２", 19), "42424242");
+        assert_eq!(
+            digits_of("क ௰ ൰ ½ ② Ⅷ", 19),
+            "",
+            "letters, tens and fractions"
+        );
         assert_eq!(digits_of("12345", 3), "123");
         assert_eq!(digits_of("no", 3), "");
     }
