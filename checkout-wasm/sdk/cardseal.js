@@ -44,7 +44,20 @@
     wasm_unavailable: "This browser has no WebAssembly.",
   };
 
+  /** What paying from the page needs, which a page that only tokenises does not: fetched at first use. The build fills in. */
+  const PAYMENTS = { file: "{payments.file}", integrity: "{payments.integrity}" };
+
+  const PAYMENT_VERBS = [
+    "confirmCardPayment",
+    "confirmCardSetup",
+    "retrievePaymentIntent",
+    "retrieveSetupIntent",
+    "handleCardAction",
+    "handleNextAction",
+  ];
+
   const script = document.currentScript;
+  const nonce = script?.nonce;
   const vault = script && script.src ? new URL(script.src).origin : null;
 
   /** Throws for what only the developer of the page can mend. */
@@ -58,6 +71,46 @@
   const failure = (type, code, message) => ({ error: { type, code, message } });
   const randomNonce = () =>
     Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+  /** What `start` promises, or `aborted` as soon as the caller's signal says so. */
+  const abortable = (signal, start) => {
+    const aborted = failure("invalid_request_error", "aborted", "The call was aborted.");
+    if (signal?.aborted) return Promise.resolve(aborted);
+    const answer = start();
+    if (!signal) return answer;
+    return new Promise((resolve, reject) => {
+      const abort = () => resolve(aborted);
+      signal.addEventListener("abort", abort);
+      const settle = (how) => (result) => {
+        signal.removeEventListener("abort", abort);
+        how(result);
+      };
+      answer.then(settle(resolve), settle(reject));
+    });
+  };
+
+  let payments = null;
+  let policy;
+  /** payments.js, once. */
+  const loadPayments = () =>
+    (payments ??= new Promise((resolve, reject) => {
+      const part = document.createElement("script");
+      // Pages that require Trusted Types allow the policy by this name.
+      policy ??= window.trustedTypes?.createPolicy("cardseal", { createScriptURL: (url) => url });
+      const url = `${vault}/v1/${PAYMENTS.file}`;
+      part.crossOrigin = "anonymous";
+      part.integrity = PAYMENTS.integrity;
+      part.nonce = nonce;
+      part.src = policy ? policy.createScriptURL(url) : url;
+      part.addEventListener("cardseal", ({ detail }) => resolve(detail));
+      part.addEventListener("load", () => part.remove());
+      part.addEventListener("error", () => {
+        part.remove();
+        payments = null;
+        reject();
+      });
+      document.head.append(part);
+    }));
 
   /** One card form. */
   class CardElement {
@@ -225,21 +278,8 @@
       this.send({ type: "update", options });
     }
 
-    /** The answer, or `aborted` as soon as the caller's signal says so. */
     tokenise(data) {
-      const { signal } = data ?? {};
-      const aborted = failure("invalid_request_error", "aborted", "The call was aborted.");
-      if (signal?.aborted) return Promise.resolve(aborted);
-      const answer = this.#tokenise(data);
-      if (!signal) return answer;
-      return new Promise((resolve) => {
-        const abort = () => resolve(aborted);
-        signal.addEventListener("abort", abort);
-        answer.then((result) => {
-          signal.removeEventListener("abort", abort);
-          resolve(result);
-        });
-      });
+      return abortable(data?.signal, () => this.#tokenise(data));
     }
 
     /** A second call while one is under way gets the same answer: a double click pays once. */
@@ -438,13 +478,25 @@
     if (vault === location.origin) misuse("cardseal.js must come from the vault, not from the page's own origin.");
     if (/^(sk|rk)_/.test(key)) misuse("this is a secret key. Roll it now, and use a publishable key (pk_..) on pages.");
     if (!/^pk_(test|live)_[0-9A-Za-z]+$/.test(key)) misuse("not a publishable key (pk_test_.. or pk_live_..).");
-    return {
-      elements: (options = {}) => new Elements(key, options),
-      createToken: (element, data) => {
-        if (!(element instanceof CardElement)) misuse("createToken needs a card element.");
-        return element._tokenise(key, data);
-      },
+    const createToken = (element, data) => {
+      if (!(element instanceof CardElement)) misuse("createToken needs a card element.");
+      return element._tokenise(key, data);
     };
+    const cardseal = { elements: (options = {}) => new Elements(key, options), createToken };
+    for (const verb of PAYMENT_VERBS) {
+      cardseal[verb] = (...given) => abortable(given.find((one) => one?.signal)?.signal, () => pay(verb, given));
+    }
+    let made;
+    const pay = async (verb, given) => {
+      try {
+        made ??= (await loadPayments())({ key, vault, createToken });
+      } catch {
+        const reason = navigator.onLine ? "blocked" : "offline";
+        return failure("api_connection_error", reason, MESSAGES[reason]);
+      }
+      return made[verb](...given);
+    };
+    return cardseal;
   };
 
   const sheet = new CSSStyleSheet();

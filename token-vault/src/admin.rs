@@ -79,6 +79,9 @@ pub(crate) struct Serve {
     /// What `cargo xtask frame` built.
     #[arg(long, env = "TOKEN_VAULT_FRAME_DIR", default_value = "target/frame")]
     pub(crate) frame_dir: PathBuf,
+    /// The public origin of payments, `https://payments.example`: pages confirm there, and its 3-D Secure page is framed.
+    #[arg(long, env = "TOKEN_VAULT_PAYMENTS_URL", value_parser = origins::of_url)]
+    payments_url: Option<String>,
     /// Where cards may be sent (TOML), beside what `destinations add` registered.
     #[arg(long, env = "TOKEN_VAULT_DESTINATIONS")]
     pub(crate) destinations: Option<PathBuf>,
@@ -192,6 +195,10 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     if options.clock_file.is_some() && options.mode == Mode::Live {
         bail!("--clock-file is for test mode");
     }
+    let payments_url = options.payments_url.as_deref().unwrap_or_default();
+    if payments_url.starts_with("http:") && options.mode == Mode::Live {
+        bail!("--payments-url is where buyers' browsers go: in live mode it begins with https://");
+    }
     options.listeners.check()?;
     let stop = Stop::on_signal()?;
     let (store, clock) = (
@@ -212,7 +219,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             None => Destinations::none(options.mode == Mode::Live),
         },
         cvvs: CvvPolicy::new(options.cvv_mode, options.cvv_retry),
-        frame: FrameFiles::read(&options.frame_dir)?,
+        frame: FrameFiles::read(&options.frame_dir)?.with_payments(options.payments_url),
         clock,
         metrics: Metrics::default(),
         doors: options.listeners.doors(&stop),

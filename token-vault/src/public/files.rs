@@ -23,6 +23,8 @@ pub struct FrameFiles {
     loader: String,
     /// `script-src` and `style-src` of the document.
     pub policy: String,
+    /// The public origin of payments, which the loader asks for; none where there are none.
+    pub payments_url: Option<String>,
 }
 
 struct File {
@@ -100,7 +102,15 @@ impl FrameFiles {
             document: manifest.document.file,
             loader: manifest.loader.file,
             policy,
+            payments_url: None,
         })
+    }
+
+    /// Says where payments is.
+    #[must_use]
+    pub fn with_payments(mut self, url: Option<String>) -> Self {
+        self.payments_url = url;
+        self
     }
 
     /// The frame document: the same bytes for everybody.
@@ -187,6 +197,13 @@ pub async fn asset(
     Path(file): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    app.frame
-        .serve(&format!("assets/{file}"), &headers, FOREVER)
+    let mut response = app
+        .frame
+        .serve(&format!("assets/{file}"), &headers, FOREVER)?;
+    // For what the loader fetches under integrity on the merchant's page.
+    response.headers_mut().insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    Ok(response)
 }

@@ -57,7 +57,8 @@ pub async fn document(
     Ok(response)
 }
 
-/// `GET /v1/frame/check?key=pk_..`, judged by the `Origin` header: why a frame does not show.
+/// `GET /v1/frame/check?key=pk_..`, judged by the `Origin` header: why a frame does not show; and
+/// where payments is, for the loader's part that pays.
 pub async fn check(State(app): State<App>, asked: MaybeAsked, headers: HeaderMap) -> Response {
     let origin = headers
         .get(header::ORIGIN)
@@ -70,7 +71,10 @@ pub async fn check(State(app): State<App>, asked: MaybeAsked, headers: HeaderMap
         Err(_) => Err(Code::InvalidRequest.into()),
     };
     let mut response = match judged {
-        Ok(()) => Json(json!({ "ok": true })).into_response(),
+        Ok(()) => {
+            let payments_url = &app.frame.payments_url;
+            Json(json!({ "ok": true, "payments_url": payments_url })).into_response()
+        }
         Err(error) => error.into_response(),
     };
     // Anybody may learn this much: it says nothing that loading the frame would not.

@@ -14,6 +14,19 @@ pub fn is_origin(text: &str) -> bool {
     matches!(scheme, "http" | "https") && host_fits && port.parse::<u16>().is_ok()
 }
 
+/// The origin that a URL without a path is, such as `https://payments.example/`.
+///
+/// # Errors
+/// What it should look like.
+pub fn of_url(url: &str) -> Result<String, String> {
+    let origin = url.strip_suffix('/').unwrap_or(url);
+    if is_origin(origin) {
+        Ok(origin.to_owned())
+    } else {
+        Err("an origin in lower case, such as https://payments.example".to_owned())
+    }
+}
+
 /// What an operator may register: an origin, or one with `:*` for any port (for development).
 #[must_use]
 pub fn is_pattern(text: &str) -> bool {
@@ -67,6 +80,21 @@ mod tests {
             "https://Shop.example",
         ] {
             assert!(!allowed(&patterns, origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_its_origin_or_refused() {
+        let origin = Ok("https://payments.example".to_owned());
+        assert_eq!(of_url("https://payments.example/"), origin);
+        assert_eq!(of_url("https://payments.example"), origin);
+        for bad in [
+            "payments.example",
+            "https://payments.example/v1",
+            "https://a/?x",
+            "",
+        ] {
+            assert!(of_url(bad).is_err(), "{bad}");
         }
     }
 

@@ -81,12 +81,13 @@ async fn only_registered_origins_embed_the_frame() {
     on_each_store(|vault| async move {
         let key = vault.merchants[0].publishable.expose();
         let check = |origin: &str| vault.public.with("origin", origin);
+        let allowed = check(SHOP).get(&format!("/v1/frame/check?key={key}")).await;
         assert_eq!(
-            check(SHOP)
-                .get(&format!("/v1/frame/check?key={key}"))
-                .await
-                .status,
-            200
+            (allowed.status, allowed.text.as_str()),
+            (
+                200,
+                r#"{"ok":true,"payments_url":"https://payments.example"}"#
+            )
         );
         let refused = check("https://evil.example")
             .get(&format!("/v1/frame/check?key={key}"))

@@ -254,7 +254,7 @@ async fn app_with(
         sealing: Default::default(),
         destinations,
         cvvs,
-        frame: FrameFiles::default(),
+        frame: FrameFiles::default().with_payments(Some("https://payments.example".to_owned())),
         clock,
         metrics: Metrics::default(),
         doors,

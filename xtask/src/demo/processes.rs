@@ -67,6 +67,7 @@ pub fn start(
             ("--admin", &ports.address(ports::VAULT_ADMIN)),
             ("--root-key-file", &secret("vault_root.json")),
             ("--frame-dir", &frame.display().to_string()),
+            ("--payments-url", &ports.url(ports::PAYMENTS)),
             ("--destinations", &path("destinations.toml")),
         ],
     )?;

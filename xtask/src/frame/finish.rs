@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::document::Document;
 use super::manifest::{Built, Manifest, sha384, short_hash};
@@ -25,7 +25,12 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
     let html = document.write(&style, &script, &wasm.file, &markup)?;
     let document = Built::new("document", "index.html".to_owned(), html.into_bytes())?;
 
+    let payments = read(&root.join("checkout-wasm/sdk/payments.js"))?;
+    let payments = npm.minify("js", &payments)?.into_bytes();
+    let file = format!("assets/payments-{}.js", short_hash(&payments));
+    let payments = Built::new("payments", file, payments)?;
     let loader = read(&root.join("checkout-wasm/sdk/cardseal.js"))?;
+    let loader = name_payments(&loader, &payments)?;
     let loader = npm.minify("js", &loader)?.into_bytes();
     let version = format!("{}-{}", env!("CARGO_PKG_VERSION"), short_hash(&loader));
     let loader = Built::new("loader", format!("cardseal-{version}.js"), loader)?;
@@ -36,16 +41,31 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
         document: &document,
         wasm: &wasm,
         loader: &loader,
+        payments: &payments,
         script: &script,
         style: &style,
     };
     manifest.judge_sizes(npm.is_complete())?;
-    for built in [&document, &wasm, &loader] {
+    for built in [&document, &wasm, &loader, &payments] {
         built.write(stage)?;
     }
     let json = serde_json::to_string_pretty(&manifest.json())? + "\n";
     fs::write(stage.join("manifest.json"), json)?;
     Ok(())
+}
+
+/// The loader knows the part that it fetches later by name and digest: its own digest pins both.
+fn name_payments(loader: &str, payments: &Built) -> Result<String> {
+    let places = [
+        ("{payments.file}", payments.file.clone()),
+        ("{payments.integrity}", sha384(&payments.content)),
+    ];
+    let mut named = loader.to_owned();
+    for (place, value) in places {
+        ensure!(named.contains(place), "the loader has no place {place}");
+        named = named.replace(place, &value);
+    }
+    Ok(named)
 }
 
 /// The wasm, trimmed, optimised and named; and what `wasm-trim` renamed.

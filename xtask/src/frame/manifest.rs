@@ -19,7 +19,7 @@ const LOADER_BUDGET: usize = 5_000;
 
 /// A file of the frame, and its size with and without brotli.
 pub struct Built {
-    /// `document`, `wasm` or `loader`.
+    /// `document`, `wasm`, `loader` or `payments`.
     pub label: &'static str,
     /// Its path in the output directory.
     pub file: String,
@@ -60,7 +60,15 @@ impl Built {
     }
 
     fn is_of_the_frame(&self) -> bool {
-        self.label != "loader"
+        !["loader", "payments"].contains(&self.label)
+    }
+
+    fn asset(&self, content_type: &str) -> Value {
+        json!({
+            "file": self.file,
+            "content_type": content_type,
+            "integrity": sha384(&self.content),
+        })
     }
 }
 
@@ -76,6 +84,8 @@ pub struct Manifest<'a> {
     pub wasm: &'a Built,
     /// The loader.
     pub loader: &'a Built,
+    /// What the loader fetches at the first payment.
+    pub payments: &'a Built,
     /// The text of the document's one script.
     pub script: &'a str,
     /// The text of the document's one style.
@@ -83,8 +93,8 @@ pub struct Manifest<'a> {
 }
 
 impl Manifest<'_> {
-    fn files(&self) -> [&Built; 3] {
-        [self.document, self.wasm, self.loader]
+    fn files(&self) -> [&Built; 4] {
+        [self.document, self.wasm, self.loader, self.payments]
     }
 
     fn frame_total(&self) -> usize {
@@ -118,11 +128,10 @@ impl Manifest<'_> {
                 "script_hashes": [sha256(self.script.as_bytes())],
                 "style_hashes": [sha256(self.style.as_bytes())],
             },
-            "assets": [{
-                "file": self.wasm.file,
-                "content_type": "application/wasm",
-                "integrity": sha384(&self.wasm.content),
-            }],
+            "assets": [
+                self.wasm.asset("application/wasm"),
+                self.payments.asset("text/javascript; charset=utf-8"),
+            ],
             "sizes": sizes,
         })
     }
@@ -209,12 +218,14 @@ mod tests {
     fn the_loader_is_told_but_not_counted() {
         let built = |label| Built::new(label, label.to_owned(), b"aaaa".to_vec()).expect("brotli");
         let (document, wasm, loader) = (built("document"), built("wasm"), built("loader"));
+        let payments = built("payments");
         let manifest = Manifest {
             version: "1",
             inputs: "i",
             document: &document,
             wasm: &wasm,
             loader: &loader,
+            payments: &payments,
             script: "s",
             style: "t",
         };
