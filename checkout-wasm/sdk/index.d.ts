@@ -16,7 +16,88 @@ export interface Cardseal {
   elements(options?: ElementsOptions): Elements;
   /** Never rejects: what went wrong is in `error`. */
   createToken(element: CardElement, data?: TokenData): Promise<TokenResult>;
+  /** Pays the intent and lets the buyer do what the bank asks. However often it is called at once, there is one payment. */
+  confirmCardPayment(clientSecret: string, data?: ConfirmCardPaymentData, options?: ConfirmOptions): Promise<PaymentIntentResult>;
+  /** Keeps the card of a SetupIntent. */
+  confirmCardSetup(clientSecret: string, data?: ConfirmCardData, options?: ConfirmOptions): Promise<SetupIntentResult>;
+  /** For an intent that the merchant's server confirmed and that wants an action of the buyer's. */
+  handleCardAction(clientSecret: string, options?: { signal?: AbortSignal }): Promise<PaymentIntentResult>;
+  handleNextAction(options: { clientSecret: string; signal?: AbortSignal }): Promise<PaymentIntentResult | SetupIntentResult>;
+  retrievePaymentIntent(clientSecret: string, options?: { signal?: AbortSignal }): Promise<PaymentIntentResult>;
+  retrieveSetupIntent(clientSecret: string, options?: { signal?: AbortSignal }): Promise<SetupIntentResult>;
 }
+
+/** A payment method's id, or a card: of an element, or a token. Without one the intent's own is used. */
+export type CardSource =
+  | string
+  | { card: CardElement | { token: string }; billing_details?: { name?: string } };
+
+export interface ConfirmCardData {
+  payment_method?: CardSource;
+  return_url?: string;
+}
+
+export interface ConfirmCardPaymentData extends ConfirmCardData {
+  setup_future_usage?: "on_session" | "off_session";
+}
+
+export interface ConfirmOptions {
+  /** `false`: what the bank asks is left to the page. */
+  handleActions?: boolean;
+  /** Ends the wait with the error `aborted`; a payment that is on its way may still be made. */
+  signal?: AbortSignal;
+}
+
+/** What a page may see of a PaymentIntent. */
+export interface PaymentIntent {
+  id: string;
+  object: "payment_intent";
+  amount: number;
+  currency: string;
+  status:
+    | "requires_payment_method"
+    | "requires_confirmation"
+    | "requires_action"
+    | "processing"
+    | "requires_capture"
+    | "canceled"
+    | "succeeded";
+  client_secret: string;
+  [field: string]: unknown;
+}
+
+export interface SetupIntent {
+  id: string;
+  object: "setup_intent";
+  status: "requires_payment_method" | "requires_confirmation" | "requires_action" | "processing" | "canceled" | "succeeded";
+  client_secret: string;
+  [field: string]: unknown;
+}
+
+export type PaymentIntentResult =
+  | { paymentIntent: PaymentIntent; error?: undefined }
+  | { paymentIntent?: undefined; error: PaymentError };
+
+export type SetupIntentResult =
+  | { setupIntent: SetupIntent; error?: undefined }
+  | { setupIntent?: undefined; error: PaymentError };
+
+/** An error of the loader's, or of payments in Stripe's words. */
+export interface PaymentError extends CardsealError {
+  code: CardsealError["code"] | PaymentCode;
+  decline_code?: string;
+  param?: string;
+  payment_intent?: PaymentIntent;
+  setup_intent?: SetupIntent;
+}
+
+/** What paying from the page answers by itself. */
+export type PaymentCode =
+  | "outcome_unknown"
+  | "payments_not_configured"
+  | "invalid_action"
+  | "payment_intent_authentication_failure"
+  | "setup_intent_authentication_failure";
 
 export interface TokenData {
   /** The card holder's name. */

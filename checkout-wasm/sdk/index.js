@@ -6,6 +6,9 @@
 /** Script URL → what its load promises. */
 const loading = new Map();
 
+/** For pages that require Trusted Types; made at first use. */
+let policy;
+
 /**
  * `Cardseal` for a publishable key, from the vault at `vault`; null on a server. A call while another is under way waits
  * for the same script; a failed load is forgotten, so that the next call tries again.
@@ -26,7 +29,8 @@ function script(url, integrity) {
   if (window.Cardseal && [...document.scripts].some((present) => present.src === url)) return Promise.resolve(window.Cardseal);
   return new Promise((resolve, reject) => {
     const element = document.createElement("script");
-    element.src = url;
+    policy ??= window.trustedTypes?.createPolicy("cardseal-js", { createScriptURL: (given) => given });
+    element.src = policy ? policy.createScriptURL(url) : url;
     if (integrity) {
       element.crossOrigin = "anonymous";
       element.integrity = integrity;

@@ -224,7 +224,7 @@
     dialog::backdrop { background: rgb(0 0 0 / 60%); }
     header { display: flex; justify-content: space-between; align-items: center; padding-inline-start: 16px;
       border-block-end: 1px solid #ccc; font: 16px / 1.4 system-ui, sans-serif; }
-    button { min-inline-size: 48px; min-block-size: 48px; border: 0; background: none; color: inherit; font: inherit;
+    button { flex: none; min-inline-size: 48px; min-block-size: 48px; padding-inline: 16px; border: 0; background: none; color: inherit; font: inherit;
       cursor: pointer; }
     button:focus-visible { outline: 2px solid; outline-offset: -4px; }
     iframe { flex: 1; inline-size: 100%; border: 0; }

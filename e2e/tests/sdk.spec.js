@@ -50,9 +50,14 @@ test('every code that loader and frame can answer is in the types and in the tab
     ...all(between(read('checkout-wasm/src/form.rs'), 'pub fn code', '\n    }\n'), /=> "(\w+)"/g),
     ...all(read('checkout-wasm/src/browser/frame.rs') + read('checkout-wasm/src/browser/vault.rs'), /code: "(\w+)"/g),
   ];
+  const paying = read('checkout-wasm/sdk/payments.js');
+  answered.push(
+    ...all(paying, /(?:connection\(|Refused\("\w+", )"(\w+)"/g),
+    ...all(paying, /field: "(\w+)"/g).map((field) => `${field}_authentication_failure`),
+  );
   expect(answered.length).toBeGreaterThan(20);
   const types = read('checkout-wasm/sdk/index.d.ts');
-  const typed = ['ValidationCode', 'LoadErrorReason', 'LoaderCode'].flatMap((name) => all(between(types, `type ${name} =`, ';'), /"(\w+)"/g));
+  const typed = ['ValidationCode', 'LoadErrorReason', 'LoaderCode', 'PaymentCode'].flatMap((name) => all(between(types, `type ${name} =`, ';'), /"(\w+)"/g));
   expect([...new Set(answered)].sort()).toEqual([...typed].sort());
   const table = between(read('docs/loader.md'), '| `code` |', '\n\n');
   expect(typed.filter((code) => !table.includes(`\`${code}\``))).toEqual([]);

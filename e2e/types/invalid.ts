@@ -26,3 +26,9 @@ cardseal.createToken(card).then((result) => result.token.id);
 cardseal.createToken('#card');
 // @ts-expect-error the title is set at mount
 card.update({ title: 'Other' });
+// @ts-expect-error an intent or an error, not surely an intent
+cardseal.confirmCardPayment('pi_1_secret_1').then((result) => result.paymentIntent.status);
+// @ts-expect-error a number has no place on a page
+cardseal.confirmCardPayment('pi_1_secret_1', { payment_method: { card: { number: '4242' } } });
+// @ts-expect-error the amount is the server's to say
+cardseal.confirmCardPayment('pi_1_secret_1', { amount: 1 });

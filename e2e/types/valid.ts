@@ -1,5 +1,5 @@
 /** What merchants write, and what must compile against @cardseal/js. */
-import { loadCardseal, type CardEvents, type TokenResult } from '@cardseal/js';
+import { loadCardseal, type CardElement, type CardEvents, type Cardseal, type TokenResult } from '@cardseal/js';
 
 export async function pay(signal: AbortSignal): Promise<string> {
   const cardseal = await loadCardseal('pk_test_1', { vault: 'https://vault.example', version: '1', integrity: 'sha384-x' });
@@ -20,3 +20,14 @@ export async function pay(signal: AbortSignal): Promise<string> {
 
 export const inPlainForms = (): boolean => document.createElement('cardseal-card').reportValidity();
 export const complete = (event: CardEvents['change']): boolean => event.complete && !event.empty;
+
+export async function confirm(secret: string, card: CardElement, cardseal: Cardseal): Promise<string> {
+  const { paymentIntent, error } = await cardseal.confirmCardPayment(
+    secret,
+    { payment_method: { card, billing_details: { name: 'A Holder' } }, setup_future_usage: 'off_session' },
+    { handleActions: true, signal: AbortSignal.timeout(60_000) },
+  );
+  if (error) return error.decline_code ?? error.payment_intent?.status ?? error.code;
+  const { setupIntent } = await cardseal.confirmCardSetup(secret, { payment_method: 'pm_1' });
+  return `${paymentIntent.status} ${setupIntent?.status}`;
+}

@@ -7,11 +7,13 @@ use axum::routing::get;
 
 use crate::{Settings, Shop};
 
-/// A page of the shop. Scripts, frames and connections are the shop's own and the vault's; nothing inline runs.
+/// A page of the shop. Scripts are the shop's own and the vault's, frames and connections also those of payments (3-D
+/// Secure); nothing inline runs.
 pub(crate) fn page(settings: &Settings, title: &str, body: &str) -> Response {
-    let vault = &settings.vault_url;
+    let (vault, payments) = (&settings.vault_url, &settings.payments_url);
     let policy = format!(
-        "default-src 'none'; script-src 'self' {vault}; frame-src {vault}; connect-src 'self' {vault}; \
+        "default-src 'none'; script-src 'self' {vault}; frame-src {vault} {payments}; \
+         connect-src 'self' {vault} {payments}; require-trusted-types-for 'script'; trusted-types cardseal; \
          style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     let mut response = Html(html(title, body)).into_response();

@@ -27,8 +27,8 @@ async fn the_checkout_page_embeds_the_loader_and_nothing_inline() {
         for part in [
             "default-src 'none'",
             "script-src 'self' http://vault.localhost:4001;",
-            "frame-src http://vault.localhost:4001;",
-            "connect-src 'self' http://vault.localhost:4001;",
+            "frame-src http://vault.localhost:4001 http://",
+            "connect-src 'self' http://vault.localhost:4001 http://",
             "frame-ancestors 'none'",
         ] {
             assert!(policy.contains(part), "{part}: {policy}");
