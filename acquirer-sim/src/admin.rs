@@ -16,6 +16,7 @@ use crate::Bank;
 use crate::book::{self, Entry, Total};
 use crate::dialects::Problem;
 use crate::faults::Fault;
+use crate::three_ds::records;
 
 /// How many entries are shown when no reference is asked for.
 const SHOWN: i64 = 1000;
@@ -37,6 +38,7 @@ pub(crate) fn routes(bank: &Bank) -> Router {
         .route("/book.css", get(css))
         .route("/admin/book", get(book_entries))
         .route("/admin/summary", get(summary))
+        .route("/admin/authentications", get(authentications))
         .route(
             "/admin/faults",
             get(faults).post(add_fault).delete(clear_faults),
@@ -67,6 +69,12 @@ async fn book_entries(
 async fn summary(State(bank): State<Bank>) -> Result<Json<Value>, Problem> {
     let totals: Vec<Total> = bank.0.store.read(book::totals).await?;
     Ok(Json(json!({ "summary": totals })))
+}
+
+async fn authentications(State(bank): State<Bank>) -> Result<Json<Value>, Problem> {
+    let read = |tx: &mut store::Tx<'_>| records::latest(tx, SHOWN_ON_PAGE);
+    let authentications: Vec<Value> = bank.0.store.read(read).await?;
+    Ok(Json(json!({ "authentications": authentications })))
 }
 
 async fn faults(State(bank): State<Bank>) -> Json<Value> {
@@ -186,7 +194,7 @@ fn money(amount: i64, currency: &str) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -8,10 +8,17 @@ use serde::Serialize;
 use store::{Error, Migration, Row, Tx, params};
 
 use crate::issuer::{APPROVED, Decision, EXCEEDS_AMOUNT, INVALID_TRANSACTION};
+use crate::three_ds::cards::Wants;
+use crate::three_ds::terms::{Judged, Terms};
 
 /// The schema.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[("0001_book", include_str!("../migrations/0001_book.sql"))];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    ("0001_book", include_str!("../migrations/0001_book.sql")),
+    (
+        "0002_three_ds",
+        include_str!("../migrations/0002_three_ds.sql"),
+    ),
+];
 
 /// What a dialect asks for once the issuer has decided.
 #[derive(Clone)]
@@ -23,7 +30,24 @@ pub(crate) struct NewPayment {
     pub(crate) currency: String,
     pub(crate) capture: bool,
     pub(crate) card: CardFacts,
+    /// What the issuer says, given that it is content with who is paying.
     pub(crate) decision: Decision,
+    /// What it wants to be content.
+    pub(crate) wants: Wants,
+    /// What the request says of that.
+    pub(crate) terms: Terms,
+}
+
+impl NewPayment {
+    fn judged(&self) -> Judged<'_> {
+        Judged {
+            reference: &self.reference,
+            amount: self.amount,
+            brand: self.card.brand,
+            card_hmac: self.card.hmac,
+            wants: self.wants,
+        }
+    }
 }
 
 /// What the book keeps of a card.
@@ -148,7 +172,8 @@ pub(crate) fn pay(
     names: &Names,
     now: i64,
 ) -> Result<Payment, Error> {
-    let approved = new.decision.is_approved();
+    let decision = new.terms.judge(tx, &new.judged(), new.decision)?;
+    let approved = decision.is_approved();
     let authorised = if approved { new.amount } else { 0 };
     let captured = if new.capture { authorised } else { 0 };
     let inserted = tx.execute(
@@ -158,8 +183,8 @@ pub(crate) fn pay(
          on conflict do nothing",
         params![
             &names.payment, &new.reference, new.dialect, &new.merchant, &new.currency, new.amount, authorised, captured,
-            new.decision.code, approved.then(|| names.auth_code.clone()),
-            approved.then(|| names.network_transaction_id.clone()), new.decision.cvc_result, new.decision.avs_result,
+            decision.code, approved.then(|| names.auth_code.clone()),
+            approved.then(|| names.network_transaction_id.clone()), decision.cvc_result, decision.avs_result,
             new.card.brand, &new.card.last4, new.card.hmac, now
         ],
     )?;
@@ -174,9 +199,11 @@ pub(crate) fn pay(
             "insert into entries (id, payment_id, kind, reference, amount, status, response_code, created_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8)",
             params![
-                &names.entry, &names.payment, kind, &new.reference, new.amount, status, new.decision.code, now
+                &names.entry, &names.payment, kind, &new.reference, new.amount, status, decision.code, now
             ],
         )?;
+        new.terms
+            .record(tx, &names.payment, &new.judged(), approved)?;
     }
     let booked = by_reference(tx, &new.reference)?.into_iter().next();
     // The row was inserted or conflicted with one; there is no delete.

@@ -25,10 +25,9 @@ static RULES: &[(&str, &str)] = &[
     ("4000000000009987", "41"), // lost
     ("4000000000009979", "43"), // stolen
     ("4100000000000019", "59"), // suspected fraud
-    // Strong customer authentication: soft declines until 3-D Secure data comes with the request.
-    ("4000002500003155", "65"),
-    ("4000002760003184", "65"),
-    ("4000008400001629", "65"),
+    // What they answer once the cardholder is authenticated; who wants that is in `three_ds::cards`.
+    ("4000008400001629", "05"),
+    ("4000008260003178", "51"),
 ];
 
 /// Cards whose CVV never matches: the first declines for it, the second only reports it.
@@ -123,7 +122,8 @@ mod tests {
             ("4000000000009987", "41"),
             ("4000000000009979", "43"),
             ("4100000000000019", "59"),
-            ("4000002500003155", "65"),
+            ("4000002500003155", "00"),
+            ("4000008400001629", "05"),
         ] {
             assert_eq!(decision(number, 2030, Some("123")), (code, "M"), "{number}");
         }

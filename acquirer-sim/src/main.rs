@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use acquirer_sim::{ApiKey, Bank, CardKey};
+use acquirer_sim::{ApiKey, Bank, CardKey, ThreeDs};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use service::listen::{self, Stop};
@@ -40,6 +40,13 @@ struct Serve {
     /// `card-hmac.key` beside the API key.
     #[arg(long, env = "ACQUIRER_SIM_CARD_KEY_FILE")]
     card_key_file: Option<PathBuf>,
+    /// Where browsers reach this program: the access control server's pages. Default: http:// and the address of
+    /// --listen.
+    #[arg(long, env = "ACQUIRER_SIM_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// A file with the key that the directory server presents when it tells a 3DS Server a result.
+    #[arg(long, env = "ACQUIRER_SIM_RESULTS_KEY_FILE")]
+    results_key_file: Option<PathBuf>,
     /// A file with an offset in seconds that is added to the system's clock (tests).
     #[arg(long, env = "ACQUIRER_SIM_CLOCK_FILE")]
     clock_file: Option<PathBuf>,
@@ -60,6 +67,15 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         let folder = options.api_key_file.parent().unwrap_or(Path::new("."));
         folder.join("card-hmac.key")
     });
+    let results_key = options.results_key_file.map(|file| {
+        std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+    });
+    let three_ds = ThreeDs {
+        public_url: options
+            .public_url
+            .unwrap_or_else(|| format!("http://{}", options.listen)),
+        results_key: results_key.transpose()?.map(|text| text.trim().to_owned()),
+    };
     let clock = service::Clock::from_option(options.clock_file.as_deref());
     let bank = Bank::open(
         options.database,
@@ -67,7 +83,8 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         ApiKey::parse(&api_key)?,
         CardKey::load_or_make(&card_key_file)?,
     )
-    .await?;
+    .await?
+    .with_three_ds(three_ds);
 
     let (public, admin) = (
         listen::bind(options.listen).await?,

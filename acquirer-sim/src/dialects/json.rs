@@ -20,6 +20,8 @@ use crate::Bank;
 use crate::book::{self, CardFacts, Change, Names, NewPayment, Payment};
 use crate::faults::{self, Kind, Operation};
 use crate::issuer::{self, Decision};
+use crate::three_ds::cards::{self, Wants};
+use crate::three_ds::terms::Terms;
 
 pub(crate) fn routes() -> Router<Bank> {
     Router::new()
@@ -62,6 +64,8 @@ struct PaymentRequest {
     capture: bool,
     merchant: String,
     card: CardRequest,
+    #[serde(flatten)]
+    terms: Terms,
 }
 
 #[derive(Deserialize)]
@@ -107,14 +111,7 @@ async fn pay(
     let (new, echo) = decided(&bank, request)?;
     let fault = bank.0.faults.take(Operation::Payment, &headers)?;
     let echo = fault.as_ref().filter(|f| f.kind == Kind::EchoPan).and(echo);
-    bank.0.metrics.count(
-        "acquirer_payments_total",
-        &[
-            ("dialect", new.dialect),
-            ("response_code", new.decision.code),
-        ],
-    );
-    let now = bank.0.clock.now_ms();
+    let (now, metrics) = (bank.0.clock.now_ms(), bank.clone());
     let work = async move {
         let names = Names::new();
         let booked = bank
@@ -123,7 +120,12 @@ async fn pay(
             .write(move |tx| book::pay(tx, &new, &names, now))
             .await;
         match booked.map_err(Problem::from) {
-            Ok(payment) => answer_to_payment(&payment, echo).into_response(),
+            Ok(payment) => {
+                let code = payment.response_code.as_str();
+                let labels = [("dialect", "json"), ("response_code", code)];
+                metrics.0.metrics.count("acquirer_payments_total", &labels);
+                answer_to_payment(&payment, echo).into_response()
+            }
             Err(problem) => problem.into_response(),
         }
     };
@@ -141,7 +143,10 @@ fn decided(bank: &Bank, request: PaymentRequest) -> Result<(NewPayment, Option<P
     if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_lowercase()) {
         return Err(Problem::field("currency"));
     }
-    let (facts, decision, number) = match card_of(request.card)? {
+    if let Some(name) = request.terms.wrong_field() {
+        return Err(Problem::field(name));
+    }
+    let (facts, decision, wants, number) = match card_of(request.card)? {
         Some(card) => {
             let facts = CardFacts {
                 brand: card.number.brand().facts().id,
@@ -149,7 +154,8 @@ fn decided(bank: &Bank, request: PaymentRequest) -> Result<(NewPayment, Option<P
                 hmac: Some(bank.0.card_key.hash(&card.number)),
             };
             let decision = issuer::decide(&card, Month::of_unix(bank.0.clock.now()));
-            (facts, decision, Some(card.number))
+            let (wants, _) = cards::of(&card.number);
+            (facts, decision, wants, Some(card.number))
         }
         None => {
             let facts = CardFacts {
@@ -157,7 +163,7 @@ fn decided(bank: &Bank, request: PaymentRequest) -> Result<(NewPayment, Option<P
                 last4: String::new(),
                 hmac: None,
             };
-            (facts, Decision::no_such_card(), None)
+            (facts, Decision::no_such_card(), Wants::Nothing, None)
         }
     };
     let new = NewPayment {
@@ -169,6 +175,8 @@ fn decided(bank: &Bank, request: PaymentRequest) -> Result<(NewPayment, Option<P
         capture: request.capture,
         card: facts,
         decision,
+        wants,
+        terms: request.terms,
     };
     Ok((new, number))
 }

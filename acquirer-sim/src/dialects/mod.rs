@@ -26,7 +26,11 @@ pub(crate) fn routes(bank: &Bank) -> Router {
         .with_state(bank.clone())
 }
 
-async fn authenticate(State(bank): State<Bank>, request: Request, next: Next) -> Response {
+pub(crate) async fn authenticate(
+    State(bank): State<Bank>,
+    request: Request,
+    next: Next,
+) -> Response {
     let presented = request
         .headers()
         .get(header::AUTHORIZATION)

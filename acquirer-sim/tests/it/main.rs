@@ -4,8 +4,9 @@ mod bad_input;
 mod book;
 mod faults;
 mod issuer;
+mod three_ds;
 
-use acquirer_sim::{ApiKey, Bank, CardKey};
+use acquirer_sim::{ApiKey, Bank, CardKey, ThreeDs};
 use harness::Http;
 use harness::database::{Fresh, fresh};
 use serde_json::{Value, json};
@@ -14,6 +15,9 @@ use service::listen::{self, Stop};
 
 /// The bank's API key.
 pub const API_KEY: &str = "acq_test_of_the_tests_0123456789";
+
+/// What its directory server presents to 3DS Servers.
+pub const RESULTS_KEY: &str = "results-key";
 
 /// A running bank.
 pub struct World {
@@ -46,7 +50,10 @@ impl World {
             ApiKey::parse(API_KEY).expect("a key"),
             CardKey::new([7; 32]),
         );
-        let bank = bank.await.expect("opened");
+        let bank = bank.await.expect("opened").with_three_ds(ThreeDs {
+            public_url: "http://acs.example".into(),
+            results_key: Some(RESULTS_KEY.into()),
+        });
         let url = serve(bank.router()).await;
         let stranger = Http::new(&url);
         Self {
@@ -89,7 +96,8 @@ pub fn sale(reference: &str, number: &str) -> Value {
     })
 }
 
-async fn serve(router: axum::Router) -> String {
+/// Serves a router on a port of its own.
+pub async fn serve(router: axum::Router) -> String {
     let listener = listen::bind(([127, 0, 0, 1], 0).into())
         .await
         .expect("bound");
