@@ -10,14 +10,17 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::egress::{self, Reach, Resolver};
+
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
 /// An HTTP client; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    inner: legacy::Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
     total: Duration,
+    reach: Reach,
 }
 
 /// Why there is no answer.
@@ -44,7 +47,13 @@ impl Client {
     /// A client whose calls end after `total`, connecting included.
     #[must_use]
     pub fn new(connect: Duration, total: Duration) -> Self {
-        let mut http = HttpConnector::new();
+        Self::within(Reach::Anywhere, connect, total)
+    }
+
+    /// A client that connects only to what `reach` allows.
+    #[must_use]
+    pub fn within(reach: Reach, connect: Duration, total: Duration) -> Self {
+        let mut http = HttpConnector::new_with_resolver(Resolver(reach));
         http.set_connect_timeout(Some(connect));
         http.set_nodelay(true);
         http.enforce_http(false);
@@ -59,7 +68,11 @@ impl Client {
             // Without this a request that lost its pooled connection would be sent a second time.
             .retry_canceled_requests(false)
             .build(https);
-        Self { inner, total }
+        Self {
+            inner,
+            total,
+            reach,
+        }
     }
 
     /// Sends once and reads the whole answer.
@@ -67,6 +80,11 @@ impl Client {
     /// # Errors
     /// [`Error::NotSent`] when no connection came about, [`Error::Unknown`] for all else.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Error> {
+        // The connector asks no resolver about an address.
+        let host = request.uri().host().unwrap_or_default();
+        if !self.reach.allows_host(host) {
+            return Err(Error::NotSent(egress::REFUSED.into()));
+        }
         let call = async {
             let response = self
                 .inner

@@ -1,9 +1,10 @@
 //! What every program does the same way: tell the time, listen, stop, log, call other programs, answer health.
 //!
-//! No domain types. Read in this order: [`clock`], [`listen`], [`tls`], [`headers`], [`health`], [`client`], [`log`].
+//! No domain types. Read in this order: [`clock`], [`listen`], [`tls`], [`headers`], [`health`], [`client`], [`egress`], [`log`].
 
 pub mod client;
 pub mod clock;
+pub mod egress;
 pub mod headers;
 pub mod health;
 pub mod listen;
