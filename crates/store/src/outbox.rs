@@ -68,6 +68,37 @@ pub fn lease(
         .collect()
 }
 
+/// The topics with this prefix that have due work, each found by one step of the index.
+///
+/// # Errors
+/// The database's.
+pub fn due_topics(tx: &mut Tx<'_>, prefix: &str, now: i64) -> Result<Vec<String>, Error> {
+    let rows = tx.all(
+        "with recursive topics (topic) as (
+             select min(topic) from outbox where done_at is null and topic >= $1
+             union all
+             select (select min(topic) from outbox where done_at is null and topic > topics.topic)
+             from topics where topics.topic is not null)
+         select topic from topics where topic is not null and exists (
+             select 1 from outbox where outbox.topic = topics.topic and done_at is null and due_at <= $2
+                 and leased_until <= $2)",
+        params![prefix, now],
+    )?;
+    let topics: Result<Vec<String>, Error> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(topics?
+        .into_iter()
+        .filter(|topic| topic.starts_with(prefix))
+        .collect())
+}
+
+/// Forgets work that was done before `before` (Unix seconds); how much.
+///
+/// # Errors
+/// The database's.
+pub fn sweep(tx: &mut Tx<'_>, before: i64) -> Result<u64, Error> {
+    tx.execute("delete from outbox where done_at < $1", params![before])
+}
+
 /// The work is done.
 ///
 /// # Errors
