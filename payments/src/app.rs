@@ -36,6 +36,8 @@ pub struct Shared {
     /// Rung when there is something new to resolve.
     pub resolve: Notify,
     pub keys: KeyCache,
+    /// Whether test mode may deliver webhooks to this machine.
+    pub webhook_loopback: bool,
 }
 
 impl Shared {

@@ -21,6 +21,11 @@ pub enum Command {
     /// Manage webhook endpoints.
     #[command(subcommand)]
     WebhookEndpoints(WebhookEndpoints),
+    /// Look after events.
+    #[command(subcommand)]
+    Events(Events),
+    /// Make an event happen in test mode: the calls that lead to it are made on a running API.
+    Trigger(Trigger),
 }
 
 /// `payments serve`
@@ -40,16 +45,26 @@ pub struct Serve {
     /// File with the service key (svc_..) that the vault's operator made for payments.
     #[arg(long, env = "PAYMENTS_SERVICE_KEY_FILE")]
     pub service_key_file: PathBuf,
+    #[command(flatten)]
+    pub seal_key: SealKey,
+    /// The acquirers, in the order of preference (TOML).
+    #[arg(long, env = "PAYMENTS_ACQUIRERS")]
+    pub acquirers: PathBuf,
+    /// Lets test-mode webhook endpoints be on this machine. Live mode never delivers to private addresses.
+    #[arg(long, env = "PAYMENTS_WEBHOOK_LOOPBACK")]
+    pub webhook_loopback: bool,
+    /// Test mode only: a file with seconds to add to the clock, re-read as it changes.
+    #[arg(long, env = "PAYMENTS_CLOCK_FILE")]
+    pub clock_file: Option<PathBuf>,
+}
+
+/// What seals secrets in the database.
+#[derive(Debug, Args)]
+pub struct SealKey {
     /// File with payments' own sealing key, 64 hex digits; made (mode 0600) when missing. Processes that share a
     /// database share it.
     #[arg(long, env = "PAYMENTS_SEAL_KEY_FILE")]
     pub seal_key_file: PathBuf,
-    /// The acquirers, in the order of preference (TOML).
-    #[arg(long, env = "PAYMENTS_ACQUIRERS")]
-    pub acquirers: PathBuf,
-    /// Test mode only: a file with seconds to add to the clock, re-read as it changes.
-    #[arg(long, env = "PAYMENTS_CLOCK_FILE")]
-    pub clock_file: Option<PathBuf>,
 }
 
 /// Where the data is.
@@ -67,6 +82,58 @@ pub enum WebhookEndpoints {
     Create(CreateEndpoint),
     /// List all endpoints, one JSON object a line, without their secrets.
     List(Database),
+    /// Replace an endpoint's secret; prints {"id","secret"}. For a while both sign.
+    RollSecret(RollSecret),
+}
+
+/// `payments webhook-endpoints roll-secret`
+#[derive(Debug, Args)]
+pub struct RollSecret {
+    #[command(flatten)]
+    pub database: Database,
+    #[command(flatten)]
+    pub seal_key: SealKey,
+    /// The endpoint, we_..
+    pub endpoint: String,
+    /// How long the old secret signs too, seconds.
+    #[arg(long, env = "PAYMENTS_PREVIOUS_EXPIRES_IN", default_value_t = 86_400,
+          value_parser = clap::value_parser!(i64).range(0..=604_800))]
+    pub previous_expires_in: i64,
+}
+
+/// `payments events`
+#[derive(Debug, Subcommand)]
+pub enum Events {
+    /// Deliver an event once more, with its retries from the start; a running `payments serve` does it.
+    Resend(Resend),
+}
+
+/// `payments events resend`
+#[derive(Debug, Args)]
+pub struct Resend {
+    #[command(flatten)]
+    pub database: Database,
+    /// The event, evt_..
+    pub event: String,
+    /// To this endpoint only, we_..
+    #[arg(long, env = "PAYMENTS_WEBHOOK_ENDPOINT")]
+    pub webhook_endpoint: Option<String>,
+}
+
+/// `payments trigger`
+#[derive(Debug, Args)]
+pub struct Trigger {
+    /// The event's type, such as payment_intent.succeeded; `list` names them all.
+    pub event: String,
+    /// The API.
+    #[arg(long, env = "PAYMENTS_URL", default_value = "http://127.0.0.1:4004", value_parser = http_url)]
+    pub api: String,
+    /// File with the merchant's test key, sk_test_..
+    #[arg(long, env = "PAYMENTS_SECRET_KEY_FILE")]
+    pub secret_key_file: Option<PathBuf>,
+    /// A card instead of the published test card that leads to the event: a payment method, pm_.., or a token, tok_..
+    #[arg(long)]
+    pub card: Option<String>,
 }
 
 /// `payments webhook-endpoints create`
@@ -74,6 +141,8 @@ pub enum WebhookEndpoints {
 pub struct CreateEndpoint {
     #[command(flatten)]
     pub database: Database,
+    #[command(flatten)]
+    pub seal_key: SealKey,
     /// The merchant's id, mer_..
     #[arg(long, env = "PAYMENTS_MERCHANT")]
     pub merchant: String,
@@ -88,6 +157,9 @@ pub struct CreateEndpoint {
         value_delimiter = ','
     )]
     pub events: Vec<String>,
+    /// When failed deliveries are tried again; standard in live mode and short in test mode without it.
+    #[arg(long, env = "PAYMENTS_RETRY_POLICY", value_parser = ["standard", "short"])]
+    pub retry_policy: Option<String>,
     /// For live mode (https only); test mode without it.
     #[arg(long, env = "PAYMENTS_LIVEMODE")]
     pub livemode: bool,

@@ -3,19 +3,16 @@
 use axum::Json;
 use axum::extract::Path;
 use serde_json::{Value, json};
-use store::{Row, Tx, outbox, params};
+use store::{Row, Tx, params};
 use vault_api::ids::new_id;
 
 use crate::app::{Origin, Owner};
 use crate::error::{Error, Refusal};
 use crate::http::API_VERSION;
 use crate::http::call::Call;
-use crate::http::pages::{self, Listed, Page};
+use crate::http::pages::{self, Condition, Listed, Page};
 use crate::http::params::from_column;
-use crate::webhooks::endpoints;
-
-/// The outbox topic of deliveries.
-pub const TOPIC: &str = "webhook";
+use crate::webhooks::{endpoints, records};
 
 /// The table, as lists see it.
 const LISTED: Listed = Listed {
@@ -52,18 +49,7 @@ pub fn emit(
         params![&id, &owner.merchant, owner.livemode, now_ms, kind, body.to_string()],
     )?;
     for endpoint in listeners {
-        tx.execute(
-            "insert into webhook_deliveries (event, endpoint, state, updated_ms) values ($1, $2, 'pending', $3)",
-            params![&id, &endpoint, now_ms],
-        )?;
-        let payload = json!({ "event": id, "endpoint": endpoint }).to_string();
-        outbox::put(
-            tx,
-            &format!("{id}:{endpoint}"),
-            TOPIC,
-            &payload,
-            now_ms.div_euclid(1000),
-        )?;
+        records::put(tx, &id, &endpoint, now_ms)?;
     }
     Ok(())
 }
@@ -74,34 +60,61 @@ fn object(row: &Row) -> Result<Value, Error> {
     Ok(event)
 }
 
+/// The merchant's event that a path names, as the API answers it.
+pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Value, Error> {
+    object(&row_of(tx, owner, id, LISTED.columns)?)
+}
+
+/// The bytes that are delivered.
+pub fn body_of(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<String, Error> {
+    Ok(row_of(tx, owner, id, "body")?.get(0)?)
+}
+
+/// Its type.
+pub fn kind_of(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<String, Error> {
+    Ok(row_of(tx, owner, id, "type")?.get(0)?)
+}
+
+fn row_of(tx: &mut Tx<'_>, owner: &Owner, id: &str, columns: &str) -> Result<Row, Error> {
+    let sql =
+        format!("select {columns} from events where id = $1 and merchant = $2 and livemode = $3");
+    let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+    row.ok_or_else(|| Refusal::no_such("event").param("id").not_found().into())
+}
+
 /// `GET /v1/events/{id}`
 pub async fn retrieve(Path(id): Path<String>, call: Call) -> Result<Json<Value>, Error> {
     call.params.finish()?;
     let owner = call.owner;
-    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let sql = format!(
-            "select {} from events where id = $1 and merchant = $2 and livemode = $3",
-            LISTED.columns
-        );
-        let row = tx.first(&sql, params![&id, &owner.merchant, owner.livemode])?;
-        object(&row.ok_or_else(|| Refusal::no_such("event").param("id").not_found())?)
-    };
+    let read = move |tx: &mut Tx<'_>| find(tx, &owner, &id);
     call.app.store.read(read).await.map(Json)
 }
+
+/// Whether every delivery of an event succeeded, as text: what `delivery_success` filters by.
+const SUCCESS: &str = "(case when exists (select 1 from webhook_deliveries d
+    where d.event = events.id and d.state <> 'delivered') then 'false' else 'true' end)";
 
 /// `GET /v1/events`
 pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
     let page = Page::with_created(&mut call.params)?;
     let kind = call.params.text("type", 100)?;
+    let kinds = call.params.list("types", 100)?;
+    let success = call.params.boolean("delivery_success")?;
     call.params.finish()?;
+    if kinds.as_ref().is_some_and(|kinds| kinds.len() > 20) {
+        let refusal = Refusal::plain("Invalid types: may name at most 20 event types.");
+        return Err(refusal.param("types").into());
+    }
     let owner = call.owner;
     let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let filters: Vec<_> = kind
-            .as_deref()
-            .map(|kind| ("type", kind))
-            .into_iter()
-            .collect();
-        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
+        let mut conditions = Vec::new();
+        conditions.extend(kind.as_deref().map(|kind| Condition::equal("type", kind)));
+        if let Some(kinds) = &kinds {
+            let any = kinds.iter().map(|kind| Condition::equal("type", kind));
+            conditions.push(Condition::any(any));
+        }
+        conditions.extend(success.map(|ok| Condition::equal(SUCCESS, &ok.to_string())));
+        let (rows, more) = page.select_where(tx, &LISTED, &owner, &conditions)?;
         let data = rows.iter().map(object).collect::<Result<_, _>>()?;
         Ok(pages::list("/v1/events", data, more))
     };

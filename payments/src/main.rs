@@ -12,6 +12,7 @@ mod attempts;
 mod balance;
 mod charges;
 mod cli;
+mod commands;
 mod config;
 mod connectors;
 mod currency;
@@ -30,28 +31,28 @@ mod resolver;
 mod saved_cards;
 mod seal;
 mod setup_intents;
+mod trigger;
 mod vault;
 mod webhooks;
 
-use std::io::Write as _;
 use std::sync::Arc;
 
 use clap::Parser as _;
-use serde_json::json;
 use service::Clock;
 use service::health::{self, Metrics};
 use service::listen::{self, Stop};
 use store::{Location, Migration, Store, Tx};
 
-use app::{App, Owner, Shared};
-use cli::{Cli, Command, CreateEndpoint, Serve, WebhookEndpoints};
+use app::{App, Shared};
+use cli::{Cli, Command, Serve};
 use error::Error;
-use webhooks::endpoints::{self, Endpoint};
+use webhooks::endpoints;
 
 const MIGRATIONS: &[Migration] = &[
     ("0001_payments", include_str!("schema/0001_payments.sql")),
     ("0002_customers", include_str!("schema/0002_customers.sql")),
     ("0003_balance", include_str!("schema/0003_balance.sql")),
+    ("0004_webhooks", include_str!("schema/0004_webhooks.sql")),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -62,12 +63,9 @@ fn main() -> anyhow::Result<()> {
         .block_on(async {
             match cli.command {
                 Command::Serve(serve) => run(serve).await,
-                Command::WebhookEndpoints(WebhookEndpoints::Create(create)) => {
-                    create_endpoint(create).await
-                }
-                Command::WebhookEndpoints(WebhookEndpoints::List(database)) => {
-                    list_endpoints(&open(&database.database)?).await
-                }
+                Command::WebhookEndpoints(command) => commands::webhook_endpoints(command).await,
+                Command::Events(command) => commands::events(command).await,
+                Command::Trigger(trigger) => trigger::run(trigger).await,
             }
         })
 }
@@ -81,6 +79,12 @@ async fn run(serve: Serve) -> anyhow::Result<()> {
     service::log::init("payments");
     let stop = Stop::on_signal()?;
     let app = build(&serve)?;
+    let shared = app.clone();
+    let seal = move |tx: &mut Tx<'_>| endpoints::seal_plain(tx, &shared.seal);
+    let count = app.store.write(seal).await?;
+    if count > 0 {
+        tracing::info!(count, "webhook secrets of an older version are sealed now");
+    }
     let (api, admin) = (
         listen::bind(serve.listen).await?,
         listen::bind(serve.admin).await?,
@@ -109,12 +113,13 @@ fn build(serve: &Serve) -> anyhow::Result<App> {
         store: open(&serve.database.database)?,
         clock: Clock::from_option(serve.clock_file.as_deref()),
         vault: vault::Vault::new(&serve.vault_url, &service_key)?,
-        seal: seal::Seal::from_file(&serve.seal_key_file)?,
+        seal: seal::Seal::from_file(&serve.seal_key.seal_key_file)?,
         acquirers: acquirers.collect::<anyhow::Result<_>>()?,
         metrics: Metrics::default(),
         deliver: tokio::sync::Notify::new(),
         resolve: tokio::sync::Notify::new(),
         keys: app::KeyCache::default(),
+        webhook_loopback: serve.webhook_loopback,
     }))
 }
 
@@ -135,40 +140,4 @@ fn admin_router(app: &App) -> axum::Router {
     };
     let routes = health::routes(app.metrics.clone(), ready);
     routes.layer(axum::middleware::from_fn(service::headers::standard))
-}
-
-async fn create_endpoint(create: CreateEndpoint) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        create.merchant.starts_with("mer_"),
-        "--merchant must be a merchant's id, mer_.."
-    );
-    let store = open(&create.database.database)?;
-    let owner = Owner {
-        merchant: create.merchant,
-        livemode: create.livemode,
-    };
-    let id = vault_api::ids::new_id("we");
-    let endpoint = Endpoint::new(
-        id,
-        &owner,
-        &create.url,
-        create.events,
-        Clock::system().now_ms(),
-    )?;
-    let shown = json!({ "id": endpoint.id, "secret": endpoint.secret });
-    store
-        .write(move |tx: &mut Tx<'_>| endpoint.insert(tx))
-        .await?;
-    writeln!(std::io::stdout(), "{shown}")?;
-    Ok(())
-}
-
-async fn list_endpoints(store: &Store) -> anyhow::Result<()> {
-    let list = store.read(|tx: &mut Tx<'_>| endpoints::all(tx)).await?;
-    for endpoint in list {
-        let mut object = endpoint.object();
-        object["merchant"] = json!(endpoint.owner.merchant);
-        writeln!(std::io::stdout(), "{object}")?;
-    }
-    Ok(())
 }

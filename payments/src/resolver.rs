@@ -25,6 +25,9 @@ const WAITS: [i64; 6] = [1, 2, 5, 15, 60, 300];
 /// Housekeeping happens every so many polls.
 const SWEEP_EVERY: u32 = 600;
 
+/// Work of the outbox that is done is kept so long, seconds.
+const DONE_KEPT: i64 = 7 * 24 * 60 * 60;
+
 /// Runs until `stop`.
 pub async fn run(app: App, stop: Stop) {
     for round in 0u32.. {
@@ -159,6 +162,7 @@ async fn sweep(app: &App) -> Result<(), Error> {
     let (now, now_ms) = (app.clock.now(), app.clock.now_ms());
     let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
         idempotency::sweep(tx, now)?;
+        store::outbox::sweep(tx, now - DONE_KEPT)?;
         payment_methods::sweep(tx, now_ms)
     };
     app.store.write(write).await

@@ -18,7 +18,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::app::App;
 use crate::error::{Error, Refusal};
 use crate::intents::{cancel, capture, confirm, create, retrieve, update};
-use crate::webhooks::endpoints;
+use crate::webhooks::{records, routes as endpoints};
 use crate::{
     balance, charges, customers, events, payment_methods, refunds, saved_cards, setup_intents,
 };
@@ -68,6 +68,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/refunds/{id}", get(refunds::retrieve))
         .route("/v1/events", get(events::list))
         .route("/v1/events/{id}", get(events::retrieve))
+        .route("/v1/events/{id}/deliveries", get(records::list))
+        .route("/v1/events/{id}/retry", post(records::retry))
         .route(
             "/v1/webhook_endpoints",
             post(endpoints::create).get(endpoints::list),
@@ -77,6 +79,10 @@ pub fn router(app: App) -> Router {
             get(endpoints::retrieve)
                 .post(endpoints::update)
                 .delete(endpoints::delete),
+        )
+        .route(
+            "/v1/webhook_endpoints/{id}/roll_secret",
+            post(endpoints::roll_secret),
         )
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_route)

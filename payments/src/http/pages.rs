@@ -41,6 +41,60 @@ pub struct Listed {
     pub columns: &'static str,
 }
 
+/// A condition of SQL that rows must meet.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// With `{}` in the place of each value.
+    sql: String,
+    values: Vec<store::Value>,
+}
+
+impl Condition {
+    /// Any; `sql` has `{}` in the place of each value.
+    pub fn new(sql: impl Into<String>, values: &[store::Value]) -> Self {
+        Self {
+            sql: sql.into(),
+            values: values.to_vec(),
+        }
+    }
+
+    /// A column (or an expression) has this value.
+    pub fn equal(column: &str, value: &str) -> Self {
+        Self::new(format!("{column} = {{}}"), params![value])
+    }
+
+    /// At least one of these.
+    pub fn any(of: impl IntoIterator<Item = Self>) -> Self {
+        Self::joined(of, " or ", "1 = 0")
+    }
+
+    fn joined(of: impl IntoIterator<Item = Self>, word: &str, none: &str) -> Self {
+        let mut parts = Vec::new();
+        let mut values = Vec::new();
+        for one in of {
+            parts.push(one.sql);
+            values.extend(one.values);
+        }
+        let sql = if parts.is_empty() {
+            none.to_owned()
+        } else {
+            format!("({})", parts.join(word))
+        };
+        Self { sql, values }
+    }
+
+    // The SQL with its numbered places, after the values that are there already.
+    fn place(&self, values: &mut Vec<store::Value>) -> String {
+        let mut parts = self.sql.split("{}");
+        let mut sql = parts.next().unwrap_or_default().to_owned();
+        for (part, value) in parts.zip(&self.values) {
+            values.push(value.clone());
+            sql.push_str(&format!("${}{part}", values.len()));
+        }
+        sql
+    }
+}
+
 impl Page {
     /// Takes the paging parameters.
     pub fn parse(params: &mut Params) -> Result<Self, Error> {
@@ -115,6 +169,21 @@ impl Page {
         owner: &Owner,
         filters: &[(&'static str, &str)],
     ) -> Result<(Vec<Row>, bool), Error> {
+        let conditions: Vec<_> = filters
+            .iter()
+            .map(|(column, value)| Condition::equal(column, value))
+            .collect();
+        self.select_where(tx, listed, owner, &conditions)
+    }
+
+    /// The same, for rows that meet all `conditions`.
+    pub fn select_where(
+        &self,
+        tx: &mut Tx<'_>,
+        listed: &Listed,
+        owner: &Owner,
+        conditions: &[Condition],
+    ) -> Result<(Vec<Row>, bool), Error> {
         let Listed { table, columns } = listed;
         let (beyond, order, param, id) = match &self.cursor {
             None => (">=", "desc", "", None),
@@ -145,9 +214,9 @@ impl Page {
         ]
         .to_vec();
         let mut also = String::new();
-        for (column, value) in filters {
-            values.extend_from_slice(params![*value]);
-            also.push_str(&format!(" and {column} = ${}", values.len()));
+        for condition in conditions {
+            also.push_str(" and ");
+            also.push_str(&condition.place(&mut values));
         }
         let sql = format!(
             "select {columns} from {table} where merchant = $1 and livemode = $2 and (created_ms, id) {beyond} ($3, $4)

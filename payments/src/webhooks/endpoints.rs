@@ -1,23 +1,23 @@
-//! Webhook endpoints: who listens to which events. Made by the API or by the command line.
+//! Webhook endpoints: who listens to which events. Made by the API ([`super::routes`]) or by the command line.
 
-use axum::Json;
-use axum::extract::Path;
-use axum::response::Response;
 use serde_json::{Value, json};
+use service::egress::Reach;
 use store::{Row, Tx, params};
 
-use super::sign::new_secret;
+use super::retry::Policy;
+use super::secrets::{Plain, Secrets};
 use crate::app::Owner;
 use crate::error::{Error, Refusal};
 use crate::http::API_VERSION;
-use crate::http::call::Call;
-use crate::http::idempotency;
-use crate::http::pages::{self, Listed, Page};
-use crate::http::params::{Metadata, Params, from_column, merge_metadata};
+use crate::http::pages::Listed;
+use crate::http::params::{Metadata, from_column};
+use crate::seal::Seal;
 
-const LISTED: Listed = Listed {
+/// The table, as lists see it.
+pub const LISTED: Listed = Listed {
     table: "webhook_endpoints",
-    columns: "id, merchant, livemode, created_ms, url, enabled_events, status, secret, description, metadata",
+    columns: "id, merchant, livemode, created_ms, url, enabled_events, status, secret, description, metadata, \
+              sealed_secret, sealed_previous, previous_until, retry_policy",
 };
 
 /// An endpoint.
@@ -29,15 +29,17 @@ pub struct Endpoint {
     pub url: String,
     pub events: Vec<String>,
     pub enabled: bool,
-    /// `whsec_..`
-    pub secret: String,
+    pub secrets: Secrets,
     pub description: Option<String>,
     pub metadata: Metadata,
+    /// None: the mode's own.
+    pub policy: Option<Policy>,
 }
 
 impl Endpoint {
     /// A new one with a new secret.
     pub fn new(
+        seal: &Seal,
         id: String,
         owner: &Owner,
         url: &str,
@@ -45,19 +47,24 @@ impl Endpoint {
         now_ms: i64,
     ) -> Result<Self, Error> {
         Ok(Self {
+            secrets: Secrets::fresh(seal, &id),
             id,
             owner: owner.clone(),
             created_ms: now_ms,
             url: acceptable_url(url, owner.livemode)?,
             events: acceptable_events(events)?,
             enabled: true,
-            secret: new_secret(),
             description: None,
             metadata: Metadata::new(),
+            policy: None,
         })
     }
 
-    fn from_row(row: &Row) -> Result<Self, Error> {
+    /// From a row of [`LISTED`]'s columns.
+    pub fn from_row(row: &Row) -> Result<Self, Error> {
+        let previous: Option<Vec<u8>> = row.get(11)?;
+        let until: Option<i64> = row.get(12)?;
+        let policy: Option<String> = row.get(13)?;
         Ok(Self {
             id: row.get(0)?,
             owner: Owner {
@@ -68,9 +75,14 @@ impl Endpoint {
             url: row.get(4)?,
             events: from_column(&row.get::<String>(5)?)?,
             enabled: row.get::<String>(6)? == "enabled",
-            secret: row.get(7)?,
+            secrets: Secrets {
+                plain: row.get(7)?,
+                current: row.get(10)?,
+                previous: previous.zip(until),
+            },
             description: row.get(8)?,
             metadata: from_column(&row.get::<String>(9)?)?,
+            policy: policy.as_deref().and_then(Policy::parse),
         })
     }
 
@@ -86,7 +98,8 @@ impl Endpoint {
             .transpose()
     }
 
-    fn load(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Self, Error> {
+    /// The merchant's endpoint that a path names.
+    pub fn load(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Self, Error> {
         let found = Self::by_id(tx, id)?.filter(|endpoint| endpoint.owner == *owner);
         found.ok_or_else(|| {
             Refusal::no_such("webhook_endpoint")
@@ -100,8 +113,8 @@ impl Endpoint {
     pub fn insert(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         tx.execute(
             "insert into webhook_endpoints (id, merchant, livemode, created_ms, url, enabled_events, status, secret,
-                 description, metadata)
-             values ($1, $2, $3, $4, $5, $6, 'enabled', $7, $8, $9) on conflict do nothing",
+                 description, metadata, sealed_secret, retry_policy)
+             values ($1, $2, $3, $4, $5, $6, 'enabled', '', $7, $8, $9, $10) on conflict do nothing",
             params![
                 &self.id,
                 &self.owner.merchant,
@@ -109,12 +122,56 @@ impl Endpoint {
                 self.created_ms,
                 &self.url,
                 json!(self.events).to_string(),
-                &self.secret,
                 self.description.clone(),
                 json!(self.metadata).to_string(),
+                self.secrets.current.clone(),
+                self.policy.map(|policy| policy.name().to_owned()),
             ],
         )?;
         Ok(())
+    }
+
+    /// Stores what may change but the secrets.
+    pub fn update(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        tx.execute(
+            "update webhook_endpoints set url = $2, enabled_events = $3, status = $4, description = $5,
+                 metadata = $6, retry_policy = $7 where id = $1",
+            params![
+                &self.id,
+                &self.url,
+                json!(self.events).to_string(),
+                if self.enabled { "enabled" } else { "disabled" },
+                self.description.clone(),
+                json!(self.metadata).to_string(),
+                self.policy.map(|policy| policy.name().to_owned()),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Replaces the secret for the call `subject`; the old one signs until `until` (Unix seconds). The same call again
+    /// changes nothing.
+    pub fn roll(
+        &mut self,
+        tx: &mut Tx<'_>,
+        seal: &Seal,
+        subject: &str,
+        until: i64,
+    ) -> Result<Plain, Error> {
+        let (rolled, secret) = self.secrets.roll(seal, &self.id, subject, until)?;
+        self.secrets = rolled;
+        let (previous, until) = self.secrets.previous.clone().unzip();
+        tx.execute(
+            "update webhook_endpoints set secret = '', sealed_secret = $2, sealed_previous = $3, previous_until = $4
+             where id = $1",
+            params![&self.id, self.secrets.current.clone(), previous, until],
+        )?;
+        Ok(secret)
+    }
+
+    /// The retries that hold for it.
+    pub fn policy(&self) -> Policy {
+        self.policy.unwrap_or(Policy::of_mode(self.owner.livemode))
     }
 
     /// The WebhookEndpoint object; the secret is shown when it is made and never again.
@@ -129,6 +186,8 @@ impl Endpoint {
             "enabled_events": self.events,
             "livemode": self.owner.livemode,
             "metadata": self.metadata,
+            "previous_secret_expires_at": self.secrets.previous.as_ref().map(|(_, until)| until),
+            "retry_policy": self.policy().name(),
             "status": if self.enabled { "enabled" } else { "disabled" },
             "url": self.url,
         })
@@ -169,33 +228,54 @@ pub fn all(tx: &mut Tx<'_>) -> Result<Vec<Endpoint>, Error> {
     tx.all(&sql, &[])?.iter().map(Endpoint::from_row).collect()
 }
 
-fn acceptable_url(url: &str, livemode: bool) -> Result<String, Error> {
+/// Seals the secrets that an older version stored in the clear; how many.
+pub fn seal_plain(tx: &mut Tx<'_>, seal: &Seal) -> Result<usize, Error> {
+    let rows = tx.all(
+        "select id, secret from webhook_endpoints where sealed_secret is null",
+        &[],
+    )?;
+    for row in &rows {
+        let (id, secret): (String, String) = (row.get(0)?, row.get(1)?);
+        tx.execute(
+            "update webhook_endpoints set secret = '', sealed_secret = $2 where id = $1 and sealed_secret is null",
+            params![&id, Secrets::of(seal, &id, &secret).current],
+        )?;
+    }
+    Ok(rows.len())
+}
+
+/// A URL that events may be posted to. What its name resolves to is judged at each delivery.
+pub fn acceptable_url(url: &str, livemode: bool) -> Result<String, Error> {
+    let refuse = |message: &str| Err(Refusal::new("url_invalid", message).param("url").into());
     let parsed: Option<http::Uri> = url.parse().ok();
-    let scheme = parsed
+    let (scheme, host) = parsed
         .as_ref()
-        .and_then(|uri| uri.scheme_str())
-        .unwrap_or_default();
-    let host = parsed
-        .as_ref()
-        .and_then(|uri| uri.host())
+        .and_then(|uri| uri.scheme_str().zip(uri.host()))
         .unwrap_or_default();
     let plain = parsed
         .as_ref()
         .and_then(|uri| uri.authority())
         .is_some_and(|authority| !authority.as_str().contains('@'));
-    let taken = scheme == "https" || (scheme == "http" && !livemode);
-    if taken && plain && !host.is_empty() && url.len() <= 2_048 {
-        return Ok(url.to_owned());
+    if !["http", "https"].contains(&scheme) || !plain || host.is_empty() || url.len() > 2_048 {
+        return refuse("Invalid URL: must be an absolute http or https URL without credentials.");
     }
-    let message = if scheme == "http" {
-        "Invalid URL: live mode webhook endpoints must use https."
+    if livemode && scheme != "https" {
+        return refuse("Invalid URL: live mode webhook endpoints must use https.");
+    }
+    let reach = if livemode {
+        Reach::Public
     } else {
-        "Invalid URL: must be an absolute http or https URL without credentials."
+        Reach::PublicOrLoopback
     };
-    Err(Refusal::new("url_invalid", message).param("url").into())
+    let local = livemode && host.eq_ignore_ascii_case("localhost");
+    if local || !reach.allows_host(host) {
+        return refuse("Invalid URL: its host is not on the public internet.");
+    }
+    Ok(url.to_owned())
 }
 
-fn acceptable_events(events: Vec<String>) -> Result<Vec<String>, Error> {
+/// Names of events, or `*`.
+pub fn acceptable_events(events: Vec<String>) -> Result<Vec<String>, Error> {
     let word = |event: &String| {
         let letters = event
             .bytes()
@@ -207,117 +287,4 @@ fn acceptable_events(events: Vec<String>) -> Result<Vec<String>, Error> {
     }
     let message = "Invalid enabled_events: must be a list of event types, or * for all.";
     Err(Refusal::plain(message).param("enabled_events").into())
-}
-
-fn take_words(params: &mut Params, endpoint: &mut Endpoint) -> Result<(), Error> {
-    if let Some(description) = params.clearable("description", 1_000)? {
-        endpoint.description = description;
-    }
-    merge_metadata(&mut endpoint.metadata, params.metadata()?)
-}
-
-/// `POST /v1/webhook_endpoints`
-pub async fn create(call: Call) -> Response {
-    idempotency::run(call, "we", |mut call, id| async move {
-        let url = call.params.required("url", 2_048)?;
-        let events = call.params.list("enabled_events", 100)?;
-        let events = events.ok_or_else(|| call.params.missing("enabled_events"))?;
-        let mut endpoint = Endpoint::new(id, &call.owner, &url, events, call.app.clock.now_ms())?;
-        take_words(&mut call.params, &mut endpoint)?;
-        call.params.text("api_version", 50)?;
-        call.params.finish()?;
-        let write = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-            endpoint.insert(tx)?;
-            // A resumed call finds the row, and the secret, of its first run.
-            let stored = Endpoint::load(tx, &endpoint.owner, &endpoint.id)?;
-            let mut object = stored.object();
-            object["secret"] = json!(stored.secret);
-            Ok(object)
-        };
-        call.app.store.write(write).await
-    })
-    .await
-}
-
-/// `POST /v1/webhook_endpoints/{id}`
-pub async fn update(Path(id): Path<String>, call: Call) -> Response {
-    idempotency::run(call, "upd", |mut call, _| async move {
-        let url = call.params.text("url", 2_048)?;
-        let events = call.params.list("enabled_events", 100)?;
-        let disabled = call.params.boolean("disabled")?;
-        let mut endpoint = {
-            let (owner, id) = (call.owner.clone(), id.clone());
-            call.app.store.read(move |tx: &mut Tx<'_>| Endpoint::load(tx, &owner, &id)).await?
-        };
-        take_words(&mut call.params, &mut endpoint)?;
-        call.params.finish()?;
-        if let Some(url) = url {
-            endpoint.url = acceptable_url(&url, endpoint.owner.livemode)?;
-        }
-        if let Some(events) = events {
-            endpoint.events = acceptable_events(events)?;
-        }
-        endpoint.enabled = disabled.map_or(endpoint.enabled, |disabled| !disabled);
-        let write = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-            tx.execute(
-                "update webhook_endpoints set url = $2, enabled_events = $3, status = $4, description = $5,
-                     metadata = $6 where id = $1",
-                params![
-                    &endpoint.id,
-                    &endpoint.url,
-                    json!(endpoint.events).to_string(),
-                    if endpoint.enabled { "enabled" } else { "disabled" },
-                    endpoint.description.clone(),
-                    json!(endpoint.metadata).to_string(),
-                ],
-            )?;
-            Ok(endpoint.object())
-        };
-        call.app.store.write(write).await
-    })
-    .await
-}
-
-/// `GET /v1/webhook_endpoints/{id}`
-pub async fn retrieve(Path(id): Path<String>, call: Call) -> Result<Json<Value>, Error> {
-    call.params.finish()?;
-    let owner = call.owner;
-    let read = move |tx: &mut Tx<'_>| Endpoint::load(tx, &owner, &id);
-    call.app
-        .store
-        .read(read)
-        .await
-        .map(|endpoint| Json(endpoint.object()))
-}
-
-/// `DELETE /v1/webhook_endpoints/{id}`
-pub async fn delete(Path(id): Path<String>, call: Call) -> Result<Json<Value>, Error> {
-    call.params.finish()?;
-    let owner = call.owner;
-    let write = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let endpoint = Endpoint::load(tx, &owner, &id)?;
-        tx.execute(
-            "delete from webhook_endpoints where id = $1",
-            params![&endpoint.id],
-        )?;
-        Ok(json!({ "id": endpoint.id, "object": "webhook_endpoint", "deleted": true }))
-    };
-    call.app.store.write(write).await.map(Json)
-}
-
-/// `GET /v1/webhook_endpoints`
-pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
-    let page = Page::parse(&mut call.params)?;
-    call.params.finish()?;
-    let owner = call.owner;
-    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let (rows, more) = page.select(tx, &LISTED, &owner, &[])?;
-        let data = rows.iter().map(|row| Ok(Endpoint::from_row(row)?.object()));
-        Ok(pages::list(
-            "/v1/webhook_endpoints",
-            data.collect::<Result<_, Error>>()?,
-            more,
-        ))
-    };
-    call.app.store.read(read).await.map(Json)
 }

@@ -12,8 +12,17 @@ use axum::routing::post;
 #[derive(Clone, Default)]
 pub struct Hooks {
     received: Arc<Mutex<Vec<(HeaderMap, String)>>>,
-    /// The answers to give before 200s.
-    answers: Arc<Mutex<Vec<StatusCode>>>,
+    /// The answers to give before 200s, the last one first.
+    answers: Arc<Mutex<Vec<Answer>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Answer {
+    Status(StatusCode),
+    /// 429, and when to ask again.
+    Busy(u64),
+    /// None at all.
+    Never,
 }
 
 impl Hooks {
@@ -30,7 +39,20 @@ impl Hooks {
     }
 
     pub fn answer_first(&self, status: StatusCode) {
-        self.answers.lock().expect("not poisoned").push(status);
+        self.answer(Answer::Status(status));
+    }
+
+    pub fn busy_first(&self, seconds: u64) {
+        self.answer(Answer::Busy(seconds));
+    }
+
+    /// Takes the next deliveries and answers none of them.
+    pub fn hang_first(&self, count: usize) {
+        (0..count).for_each(|_| self.answer(Answer::Never));
+    }
+
+    fn answer(&self, answer: Answer) {
+        self.answers.lock().expect("not poisoned").push(answer);
     }
 
     pub fn received(&self) -> Vec<(HeaderMap, String)> {
@@ -46,5 +68,12 @@ async fn receive(State(hooks): State<Hooks>, headers: HeaderMap, body: Bytes) ->
         .expect("not poisoned")
         .push((headers, body));
     let answer = hooks.answers.lock().expect("not poisoned").pop();
-    answer.unwrap_or(StatusCode::OK).into_response()
+    match answer.unwrap_or(Answer::Status(StatusCode::OK)) {
+        Answer::Status(status) => status.into_response(),
+        Answer::Busy(seconds) => {
+            let after = [("retry-after", seconds.to_string())];
+            (StatusCode::TOO_MANY_REQUESTS, after).into_response()
+        }
+        Answer::Never => std::future::pending().await,
+    }
 }

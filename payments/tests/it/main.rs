@@ -10,6 +10,7 @@ mod bad_input;
 mod balance;
 mod cli;
 mod customers;
+mod deliveries;
 mod failover;
 mod idempotency;
 mod pay;

@@ -46,6 +46,8 @@ pub struct World {
     pub base: String,
     pub admin: String,
     pub database: String,
+    /// Flags of the next start besides the usual ones.
+    pub flags: Vec<&'static str>,
     folder: PathBuf,
     child: Option<Child>,
     client: Client,
@@ -111,6 +113,7 @@ impl World {
             base: String::new(),
             admin: String::new(),
             database,
+            flags: vec!["--webhook-loopback"],
             folder,
             child: None,
             client: Client::new(Duration::from_secs(5), Duration::from_secs(30)),
@@ -150,6 +153,7 @@ impl World {
             .arg(file("acquirers.toml"))
             .arg("--clock-file")
             .arg(file("clock"))
+            .args(&self.flags)
             .env("CARDSEAL_LOG", "debug")
             .stdin(Stdio::null())
             .stderr(log)
@@ -194,6 +198,25 @@ impl World {
 
     pub fn advance_clock(&self, seconds: i64) {
         std::fs::write(self.folder.join("clock"), seconds.to_string()).expect("written");
+    }
+
+    /// A file beside the service's own.
+    pub fn file(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    /// Runs a command of the program that is no service; whether it went well, and what it printed.
+    pub async fn command(&self, args: &[&str]) -> (bool, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_payments"));
+        command.args(args).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.expect("joined").expect("run");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (
+            output.status.success(),
+            text(output.stdout),
+            text(output.stderr),
+        )
     }
 
     pub fn token(&self, card: Card) -> String {
@@ -327,18 +350,27 @@ impl World {
         std::fs::read_to_string(self.folder.join("log")).expect("the log")
     }
 
-    pub async fn rows(&self, sql: &'static str) -> Vec<(String, i64)> {
+    async fn store(&self) -> Store {
         let location: Location = self.database.parse().expect("a location");
-        let store = tokio::task::spawn_blocking(move || Store::open(&location, &[]))
-            .await
-            .expect("joined");
+        let store = tokio::task::spawn_blocking(move || Store::open(&location, &[]));
+        store.await.expect("joined").expect("opened")
+    }
+
+    /// Changes the database behind the program's back.
+    pub async fn execute(&self, sql: &'static str) {
+        let write = move |tx: &mut Tx<'_>| tx.execute(sql, &[]);
+        let changed: Result<u64, store::Error> = self.store().await.write(write).await;
+        assert!(changed.expect("changed") > 0, "nothing changed: {sql}");
+    }
+
+    pub async fn rows(&self, sql: &'static str) -> Vec<(String, i64)> {
         let read = move |tx: &mut Tx<'_>| -> Result<Vec<(String, i64)>, store::Error> {
             tx.all(sql, &[])?
                 .iter()
                 .map(|row| Ok((row.get(0)?, row.get(1)?)))
                 .collect()
         };
-        store.expect("opened").read(read).await.expect("read")
+        self.store().await.read(read).await.expect("read")
     }
 
     /// What must hold at the end of every test: the ledger sums to zero, and no token or grant is in the log or in a

@@ -82,6 +82,8 @@ pub fn start(
             ("--service-key-file", &secret("service_key")),
             ("--seal-key-file", &secret("payments_seal_key")),
             ("--acquirers", &path("acquirers.toml")),
+            // The shop is on this machine.
+            ("--webhook-loopback", ""),
         ],
     )?;
     run(
@@ -114,7 +116,10 @@ impl Processes {
         let mut command = Command::new(workspace::built(name)?);
         command
             .arg("serve")
-            .args(options.iter().flat_map(|(name, value)| [name, value]))
+            .args(options.iter().flat_map(|(name, value)| {
+                // A switch has no value.
+                std::iter::once(name).chain(Some(value).filter(|value| !value.is_empty()))
+            }))
             .args(["--clock-file", clock]);
         let output = File::create(&log)?;
         let child = command

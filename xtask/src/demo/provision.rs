@@ -148,11 +148,15 @@ fn make(data_dir: &Path, ports: Ports) -> anyhow::Result<Value> {
     ];
     let webhook = format!("{}/webhooks/cardseal", ports.url(ports::SHOP));
     let payments = database(data_dir, "payments");
+    let seal_key = data_dir.join("secrets/payments_seal_key");
+    let seal_key = seal_key.display().to_string();
     let endpoint = [
         "webhook-endpoints",
         "create",
         "--database",
         &payments,
+        "--seal-key-file",
+        &seal_key,
         "--merchant",
         &merchant,
         "--url",
