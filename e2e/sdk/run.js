@@ -1,6 +1,6 @@
 /**
  * Runs the official SDKs' suites against one fresh demo: the Node suite, then the Python suite when
- * `CARDSEAL_SDK_PYTHON` names an interpreter that has `stripe` installed. Set `CARDSEAL_DEMO` (the JSON of a `ready`
+ * `CARDSEAL_SDK_PYTHON` names an interpreter that has what `python/requirements.txt` names. Set `CARDSEAL_DEMO` (the JSON of a `ready`
  * line) to run them against a demo that is up.
  */
 import { spawn } from 'node:child_process';
@@ -17,7 +17,7 @@ const ready = process.env.CARDSEAL_DEMO ?? JSON.stringify(demo.ready);
 let failed = 0;
 try {
   failed += await run('npm', ['test', '--silent'], 'node');
-  if (python) failed += await run(python, ['-m', 'unittest', '-v', 'scenarios'], 'python');
+  if (python) failed += await run(python, ['-m', 'unittest', '-v', 'scenarios', 'webhooks'], 'python');
 } finally {
   await demo?.stop();
 }
