@@ -7,6 +7,7 @@
 //! Read in this order: [`luhn`], [`brand`], [`number`], [`expiry`], [`cvc`], [`filter`], [`test_cards`].
 
 pub mod brand;
+pub mod currency;
 pub mod cvc;
 pub mod expiry;
 pub mod filter;

@@ -10,7 +10,6 @@ mod body;
 pub mod command;
 mod connect;
 mod counted;
-mod currency;
 pub mod destinations;
 mod dry_run;
 mod opened;

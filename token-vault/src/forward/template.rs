@@ -6,7 +6,6 @@ use vault_api::{Code, Grant};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::body::Format;
-use super::currency;
 use super::operation::{AmountFormat, CurrencyFormat, Operation};
 use crate::Error;
 use pan::CardData;
@@ -183,7 +182,7 @@ fn write_typed(tree: &mut Value, call: &Forward, operation: &Operation) -> Resul
     }
     let amount = match operation.amount_format {
         AmountFormat::Minor => Value::from(call.amount),
-        AmountFormat::Decimal => Value::from(currency::decimal(call.amount, &call.currency)),
+        AmountFormat::Decimal => Value::from(card::currency::decimal(call.amount, &call.currency)),
     };
     let currency = match operation.currency_format {
         CurrencyFormat::Lower => call.currency.clone(),
