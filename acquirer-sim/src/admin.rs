@@ -6,16 +6,19 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use card::currency::decimal;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::params;
 
 use crate::Bank;
-use crate::book::{self, Entry, Total};
+use crate::acquirer::Acquirer;
+use crate::book::{self, Entry, Total, disputes};
 use crate::dialects::Problem;
 use crate::faults::Fault;
+use crate::issuer::Stage;
 use crate::three_ds::records;
 
 /// How many entries are shown when no reference is asked for.
@@ -37,7 +40,9 @@ pub(crate) fn routes(bank: &Bank) -> Router {
         .route("/", get(page))
         .route("/book.css", get(css))
         .route("/admin/book", get(book_entries))
+        .route("/admin/payments", get(payments))
         .route("/admin/summary", get(summary))
+        .route("/admin/disputes", post(open_dispute))
         .route("/admin/authentications", get(authentications))
         .route(
             "/admin/faults",
@@ -66,6 +71,75 @@ async fn book_entries(
     Ok(Json(json!({ "entries": entries })))
 }
 
+/// How the payments of a reference stand, at every acquirer.
+async fn payments(
+    State(bank): State<Bank>,
+    query: Result<Query<BookQuery>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(query) = query.map_err(|_| Problem::field("reference"))?;
+    let reference = query.reference.unwrap_or_default();
+    let now = bank.0.clock.now_ms();
+    let read = move |tx: &mut store::Tx<'_>| {
+        let mut all = Vec::new();
+        for acquirer in Acquirer::ALL {
+            for payment in book::by_reference(tx, acquirer, &reference)? {
+                all.push(json!({
+                    "acquirer": acquirer.name(), "id": payment.id, "reference": payment.reference,
+                    "status": payment.status(now), "authorised": payment.authorised, "captured": payment.captured,
+                    "refunded": payment.refunded, "currency": payment.currency,
+                }));
+            }
+        }
+        Ok::<_, store::Error>(all)
+    };
+    Ok(Json(json!({ "payments": bank.0.store.read(read).await? })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenDispute {
+    acquirer: Acquirer,
+    payment: String,
+    /// A question first; else the money is gone at once.
+    #[serde(default)]
+    inquiry: bool,
+    #[serde(default = "fraud")]
+    reason: String,
+}
+
+fn fraud() -> String {
+    "10.4".to_owned()
+}
+
+/// The holder of a card disputes a payment.
+async fn open_dispute(
+    State(bank): State<Bank>,
+    body: bytes::Bytes,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let asked: OpenDispute = serde_json::from_slice(&body).map_err(|_| Problem::WRONG_SHAPE)?;
+    if !asked
+        .reason
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'.')
+    {
+        return Err(Problem::field("reason"));
+    }
+    let now = bank.0.clock.now_ms();
+    let write = move |tx: &mut store::Tx<'_>| -> Result<_, Problem> {
+        let payment = book::by_id(tx, asked.acquirer, &asked.payment)?;
+        let payment = payment.ok_or(Problem::NO_SUCH_PAYMENT)?;
+        let stage = if asked.inquiry {
+            Stage::Inquiry
+        } else {
+            Stage::Chargeback
+        };
+        let opened = disputes::open(tx, asked.acquirer, &payment, stage, &asked.reason, now)?;
+        opened.ok_or(Problem::field("payment"))
+    };
+    let dispute = bank.0.store.write(write).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "id": dispute.id }))))
+}
+
 async fn summary(State(bank): State<Bank>) -> Result<Json<Value>, Problem> {
     let totals: Vec<Total> = bank.0.store.read(book::totals).await?;
     Ok(Json(json!({ "summary": totals })))
@@ -85,6 +159,9 @@ async fn add_fault(State(bank): State<Bank>, body: bytes::Bytes) -> Result<Respo
     let fault: Fault = serde_json::from_slice(&body).map_err(|_| Problem::WRONG_SHAPE)?;
     if fault.times == 0 {
         return Err(Problem::field("times"));
+    }
+    if fault.share > 100 {
+        return Err(Problem::field("share"));
     }
     bank.0.faults.add(fault);
     Ok((StatusCode::CREATED, faults(State(bank)).await).into_response())
@@ -185,13 +262,7 @@ fn ago(ms: i64) -> String {
 
 fn money(amount: i64, currency: &str) -> String {
     let code = escape(&currency.to_uppercase());
-    match currency {
-        "jpy" | "krw" | "vnd" | "clp" => format!("{amount} {code}"),
-        "kwd" | "bhd" | "jod" | "omr" | "tnd" => {
-            format!("{}.{:03} {code}", amount / 1000, amount % 1000)
-        }
-        _ => format!("{}.{:02} {code}", amount / 100, amount % 100),
-    }
+    format!("{} {code}", decimal(amount, currency))
 }
 
 pub(crate) fn escape(text: &str) -> String {

@@ -4,9 +4,15 @@
 //! is captured than was authorised and no more is given back than was captured. A message's entry is inserted before
 //! its effect, under a unique key: the same reference again finds the entry and answers what it says.
 
+pub(crate) mod disputes;
+pub(crate) mod notifications;
+pub(crate) mod reversals;
+pub(crate) mod settlement;
+
 use serde::Serialize;
 use store::{Error, Migration, Row, Tx, params};
 
+use crate::acquirer::{Acquirer, reference_of};
 use crate::issuer::{APPROVED, Decision, EXCEEDS_AMOUNT, INVALID_TRANSACTION};
 use crate::three_ds::cards::Wants;
 use crate::three_ds::terms::{Judged, Terms};
@@ -18,12 +24,19 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         "0002_three_ds",
         include_str!("../migrations/0002_three_ds.sql"),
     ),
+    (
+        "0003_disputes_and_settlement",
+        include_str!("../migrations/0003_disputes_and_settlement.sql"),
+    ),
 ];
+
+/// How long an authorisation can be captured.
+pub(crate) const AUTHORISATION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// What a dialect asks for once the issuer has decided.
 #[derive(Clone)]
 pub(crate) struct NewPayment {
-    pub(crate) dialect: &'static str,
+    pub(crate) acquirer: Acquirer,
     pub(crate) reference: String,
     pub(crate) merchant: String,
     pub(crate) amount: i64,
@@ -74,16 +87,18 @@ pub(crate) struct Payment {
     pub(crate) network_transaction_id: Option<String>,
     pub(crate) cvc_result: String,
     pub(crate) avs_result: String,
+    pub(crate) created_at: i64,
     /// How the first message was answered, whatever happened since.
     pub(crate) first_status: String,
 }
 
 impl Payment {
-    /// Where it stands now.
-    pub(crate) fn status(&self) -> &'static str {
+    /// Where it stands at `now` (milliseconds).
+    pub(crate) fn status(&self, now: i64) -> &'static str {
         match self {
             Self { authorised: 0, .. } => "declined",
             Self { voided: true, .. } => "voided",
+            Self { captured: 0, .. } if now - self.created_at >= AUTHORISATION_MS => "expired",
             Self { captured: 0, .. } => "authorised",
             _ => "captured",
         }
@@ -133,6 +148,7 @@ pub(crate) struct Entry {
     pub(crate) last4: String,
     /// Unix milliseconds.
     pub(crate) created: i64,
+    pub(crate) acquirer: String,
 }
 
 /// How often a kind of entry ended in a status, and for how much.
@@ -155,9 +171,9 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(acquirer: Acquirer) -> Self {
         Self {
-            payment: format!("nb_{}", random(BASE36, 24)),
+            payment: format!("{}{}", acquirer.id_prefix(), random(BASE36, 24)),
             entry: new_entry_id(),
             auth_code: random(BASE36, 6).to_uppercase(),
             network_transaction_id: network_transaction_id(),
@@ -165,15 +181,20 @@ impl Names {
     }
 }
 
-/// Books a payment; the reference's first one when there is one already.
+/// Books a payment; the reference's first one when there is one already. Under a reference that was reversed nothing
+/// is approved any more.
 pub(crate) fn pay(
     tx: &mut Tx<'_>,
     new: &NewPayment,
     names: &Names,
     now: i64,
 ) -> Result<Payment, Error> {
-    let decision = new.terms.judge(tx, &new.judged(), new.decision)?;
+    let mut decision = new.terms.judge(tx, &new.judged(), new.decision)?;
+    if reversals::is_reversed(tx, new.acquirer, &new.reference)? {
+        decision.code = INVALID_TRANSACTION;
+    }
     let approved = decision.is_approved();
+    let key = new.acquirer.key(&new.reference);
     let authorised = if approved { new.amount } else { 0 };
     let captured = if new.capture { authorised } else { 0 };
     let inserted = tx.execute(
@@ -182,7 +203,7 @@ pub(crate) fn pay(
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          on conflict do nothing",
         params![
-            &names.payment, &new.reference, new.dialect, &new.merchant, &new.currency, new.amount, authorised, captured,
+            &names.payment, &key, new.acquirer.name(), &new.merchant, &new.currency, new.amount, authorised, captured,
             decision.code, approved.then(|| names.auth_code.clone()),
             approved.then(|| names.network_transaction_id.clone()), decision.cvc_result, decision.avs_result,
             new.card.brand, &new.card.last4, new.card.hmac, now
@@ -205,28 +226,43 @@ pub(crate) fn pay(
         new.terms
             .record(tx, &names.payment, &new.judged(), approved)?;
     }
-    let booked = by_reference(tx, &new.reference)?.into_iter().next();
+    let booked = by_reference(tx, new.acquirer, &new.reference)?
+        .into_iter()
+        .next();
     // The row was inserted or conflicted with one; there is no delete.
-    booked.ok_or(Error::Column(0))
+    let booked = booked.ok_or(Error::Column(0))?;
+    if inserted == 1 && new.capture && approved {
+        disputes::open_if_due(tx, new.acquirer, &booked, new.decision.dispute, now)?;
+    }
+    Ok(booked)
 }
 
 const PAYMENT: &str = "select p.id, p.reference, p.currency, p.requested, p.authorised, p.captured, p.refunded,
-        p.voided_at, p.response_code, p.auth_code, p.network_transaction_id, p.cvc_result, p.avs_result, e.status
+        p.voided_at, p.response_code, p.auth_code, p.network_transaction_id, p.cvc_result, p.avs_result,
+        p.created_at, e.status
     from payments p join entries e on e.payment_id = p.id and e.kind in ('sale', 'authorisation')";
 
-/// The payments of a reference: one or none.
-pub(crate) fn by_reference(tx: &mut Tx<'_>, reference: &str) -> Result<Vec<Payment>, Error> {
+/// The payments of a reference at an acquirer: one or none.
+pub(crate) fn by_reference(
+    tx: &mut Tx<'_>,
+    acquirer: Acquirer,
+    reference: &str,
+) -> Result<Vec<Payment>, Error> {
     let sql = format!("{PAYMENT} where p.reference = $1");
-    tx.all(&sql, params![reference])?
+    tx.all(&sql, params![acquirer.key(reference)])?
         .iter()
         .map(payment)
         .collect()
 }
 
-/// The payment with this id.
-pub(crate) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<Payment>, Error> {
-    let sql = format!("{PAYMENT} where p.id = $1");
-    tx.first(&sql, params![id])?
+/// The acquirer's payment with this id.
+pub(crate) fn by_id(
+    tx: &mut Tx<'_>,
+    acquirer: Acquirer,
+    id: &str,
+) -> Result<Option<Payment>, Error> {
+    let sql = format!("{PAYMENT} where p.id = $1 and p.dialect = $2");
+    tx.first(&sql, params![id, acquirer.name()])?
         .as_ref()
         .map(payment)
         .transpose()
@@ -235,7 +271,7 @@ pub(crate) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<Payment>, Error>
 fn payment(row: &Row) -> Result<Payment, Error> {
     Ok(Payment {
         id: row.get(0)?,
-        reference: row.get(1)?,
+        reference: reference_of(&row.get::<String>(1)?),
         currency: row.get(2)?,
         requested: row.get(3)?,
         authorised: row.get(4)?,
@@ -247,7 +283,8 @@ fn payment(row: &Row) -> Result<Payment, Error> {
         network_transaction_id: row.get(10)?,
         cvc_result: row.get(11)?,
         avs_result: row.get(12)?,
-        first_status: row.get(13)?,
+        created_at: row.get(13)?,
+        first_status: row.get(14)?,
     })
 }
 
@@ -255,13 +292,14 @@ fn payment(row: &Row) -> Result<Payment, Error> {
 /// is no such payment.
 pub(crate) fn change(
     tx: &mut Tx<'_>,
+    acquirer: Acquirer,
     payment_id: &str,
     change: Change,
     reference: &str,
     entry_id: &str,
     now: i64,
 ) -> Result<Option<Entry>, Error> {
-    let Some(payment) = by_id(tx, payment_id)? else {
+    let Some(payment) = by_id(tx, acquirer, payment_id)? else {
         return Ok(None);
     };
     let amount = match change {
@@ -276,7 +314,7 @@ pub(crate) fn change(
         ],
     )?;
     if inserted == 1
-        && let Some(code) = refusal(tx, payment_id, change, now)?
+        && let Some(code) = refusal(tx, acquirer, payment_id, change, now)?
     {
         tx.execute(
             "update entries set status = 'declined', response_code = $2 where id = $1",
@@ -291,6 +329,7 @@ pub(crate) fn change(
 // Moves the money, or says why not.
 fn refusal(
     tx: &mut Tx<'_>,
+    acquirer: Acquirer,
     payment_id: &str,
     change: Change,
     now: i64,
@@ -298,8 +337,9 @@ fn refusal(
     let moved = match change {
         Change::Capture(amount) => tx.execute(
             "update payments set captured = captured + $2
-             where id = $1 and voided_at is null and captured + $2 <= authorised",
-            params![payment_id, amount],
+             where id = $1 and voided_at is null and captured + $2 <= authorised
+               and (captured > 0 or created_at > $3)",
+            params![payment_id, amount, now - AUTHORISATION_MS],
         ),
         Change::Void => tx.execute(
             "update payments set voided_at = $2
@@ -314,9 +354,9 @@ fn refusal(
     if moved == 1 {
         return Ok(None);
     }
-    let payment = by_id(tx, payment_id)?;
+    let payment = by_id(tx, acquirer, payment_id)?;
     let has_something = payment.is_some_and(|p| match change {
-        Change::Capture(_) => p.authorised > 0 && !p.voided,
+        Change::Capture(_) => matches!(p.status(now), "authorised" | "captured"),
         Change::Refund(_) => p.captured > 0,
         Change::Void => false,
     });
@@ -329,7 +369,7 @@ fn refusal(
 
 const ENTRY: &str =
     "select e.id, e.payment_id, e.reference, p.reference, e.kind, e.amount, p.currency, e.status,
-        e.response_code, p.brand, p.last4, e.created_at
+        e.response_code, p.brand, p.last4, e.created_at, p.dialect
     from entries e join payments p on p.id = e.payment_id";
 
 /// Entries, newest first: those of a reference (the payment's or their own), or the last `most` of all.
@@ -341,8 +381,12 @@ pub(crate) fn entries(
     let order = "order by e.created_at desc, e.id";
     let rows = match reference {
         Some(reference) => tx.all(
-            &format!("{ENTRY} where e.reference = $1 or p.reference = $1 {order}"),
-            params![reference],
+            &format!("{ENTRY} where e.reference = $1 or p.reference in ($1, $2, $3) {order}"),
+            params![
+                reference,
+                Acquirer::Form.key(reference),
+                Acquirer::Xml.key(reference)
+            ],
         ),
         None => tx.all(&format!("{ENTRY} {order} limit $1"), params![most]),
     }?;
@@ -354,7 +398,7 @@ fn entry(row: &Row) -> Result<Entry, Error> {
         id: row.get(0)?,
         payment: row.get(1)?,
         reference: row.get(2)?,
-        payment_reference: row.get(3)?,
+        payment_reference: reference_of(&row.get::<String>(3)?),
         kind: row.get(4)?,
         amount: row.get(5)?,
         currency: row.get(6)?,
@@ -363,6 +407,7 @@ fn entry(row: &Row) -> Result<Entry, Error> {
         brand: row.get(9)?,
         last4: row.get(10)?,
         created: row.get(11)?,
+        acquirer: row.get(12)?,
     })
 }
 
@@ -386,7 +431,7 @@ pub(crate) fn totals(tx: &mut Tx<'_>) -> Result<Vec<Total>, Error> {
     rows.iter().map(total).collect()
 }
 
-const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+pub(crate) const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// A fresh entry id.
 pub(crate) fn new_entry_id() -> String {
@@ -403,7 +448,8 @@ fn network_transaction_id() -> String {
     }
 }
 
-fn random(alphabet: &[u8], n: usize) -> String {
+/// A random name: `n` characters of `alphabet`.
+pub(crate) fn random(alphabet: &[u8], n: usize) -> String {
     let mut bytes = vec![0u8; n];
     #[expect(clippy::expect_used, reason = "without randomness no id may be made")]
     getrandom::fill(&mut bytes).expect("the operating system gives randomness");

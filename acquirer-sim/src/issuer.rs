@@ -1,7 +1,9 @@
 //! The issuers: what each published test card answers (ISO 8583 response codes, field 39).
 
-use card::Month;
+use card::{Brand, Month};
 use pan::CardData;
+
+use crate::cards::Address;
 
 /// `00`: approved.
 pub(crate) const APPROVED: &str = "00";
@@ -14,14 +16,14 @@ pub(crate) const EXCEEDS_AMOUNT: &str = "61";
 
 const EXPIRED: &str = "54";
 
-/// Cards that do not simply approve. Every other valid number does, of whatever brand; so do
-/// 4000000000000341 (fails when it is charged later) and 4000000000000259 (is disputed later).
+/// Cards that do not simply approve. Every other valid number does, of whatever brand.
 static RULES: &[(&str, &str)] = &[
     ("4000000000000002", "05"), // do not honour
     ("4000000000009995", "51"), // insufficient funds
     ("4000000000000069", EXPIRED),
     ("4000000000000127", "82"), // wrong CVV
     ("4000000000000119", "96"), // system malfunction
+    ("4000000000000341", "05"), // can be saved, and fails whenever it is charged
     ("4000000000009987", "41"), // lost
     ("4000000000009979", "43"), // stolen
     ("4100000000000019", "59"), // suspected fraud
@@ -33,6 +35,29 @@ static RULES: &[(&str, &str)] = &[
 /// Cards whose CVV never matches: the first declines for it, the second only reports it.
 static CVV_MISMATCHES: &[&str] = &["4000000000000127", "4000000000000101"];
 
+/// Cards whose address never matches, of the first line and of the postal code.
+static AVS_MISMATCHES: &[(&str, bool, bool)] = &[
+    ("4000000000000010", false, false),
+    ("4000000000000028", false, true),
+    ("4000000000000036", true, false),
+];
+
+/// Cards whose holder disputes what was taken: at which stage, and the scheme's reason.
+static DISPUTES: &[(&str, Stage, &str)] = &[
+    ("4000000000000259", Stage::Chargeback, "10.4"), // fraud, card absent
+    ("4000000000002685", Stage::Chargeback, "13.1"), // goods not received
+    ("4000000000001976", Stage::Inquiry, "10.4"),
+];
+
+/// How a dispute begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The issuer asks; no money moves.
+    Inquiry,
+    /// The issuer takes the money back.
+    Chargeback,
+}
+
 /// An issuer's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Decision {
@@ -40,8 +65,10 @@ pub(crate) struct Decision {
     pub(crate) code: &'static str,
     /// `M` match, `N` no match, `P` not processed (none came), `U` the issuer cannot tell.
     pub(crate) cvc_result: &'static str,
-    /// `U`: no address comes in this message.
+    /// The scheme's letter: the same letter means different things at Visa and at Discover.
     pub(crate) avs_result: &'static str,
+    /// Whether a capture will be disputed.
+    pub(crate) dispute: Option<(Stage, &'static str)>,
 }
 
 impl Decision {
@@ -51,6 +78,7 @@ impl Decision {
             code: NO_SUCH_CARD,
             cvc_result: "U",
             avs_result: "U",
+            dispute: None,
         }
     }
 
@@ -65,7 +93,7 @@ impl Decision {
     clippy::disallowed_methods,
     reason = "the issuer looks its card up by number; the answer holds a code and no digit"
 )]
-pub(crate) fn decide(card: &CardData, today: Month) -> Decision {
+pub(crate) fn decide(card: &CardData, address: &Address, today: Month) -> Decision {
     let number = card.number.expose();
     let cvc_result = match card.cvc {
         None => "P",
@@ -78,10 +106,29 @@ pub(crate) fn decide(card: &CardData, today: Month) -> Decision {
         None if card.expiry < today => EXPIRED,
         None => APPROVED,
     };
+    let mismatch = AVS_MISMATCHES.iter().find(|(of, ..)| *of == number);
+    let avs_result = match mismatch {
+        Some((_, line1, postal)) => avs_letter(card.number.brand(), *line1, *postal),
+        None if address.is_there() => avs_letter(card.number.brand(), true, true),
+        None => "U",
+    };
+    let dispute = DISPUTES.iter().find(|(of, ..)| *of == number);
     Decision {
         code,
         cvc_result,
-        avs_result: "U",
+        avs_result,
+        dispute: dispute.map(|(_, stage, reason)| (*stage, *reason)),
+    }
+}
+
+/// What a scheme writes for a comparison: Discover's `A` is Visa's `Y`, and the other way round.
+fn avs_letter(brand: Brand, line1: bool, postal: bool) -> &'static str {
+    match (brand, line1, postal) {
+        (_, false, false) => "N",
+        (_, false, true) => "Z",
+        (Brand::Discover | Brand::Diners, true, false) => "Y",
+        (Brand::Discover | Brand::Diners, true, true) | (_, true, false) => "A",
+        (_, true, true) => "Y",
     }
 }
 
@@ -103,7 +150,7 @@ mod tests {
             number,
         };
         let today = Month::new(2026, 11).expect("a month");
-        let decision = decide(&card, today);
+        let decision = decide(&card, &Address::default(), today);
         (decision.code, decision.cvc_result)
     }
 
@@ -113,7 +160,7 @@ mod tests {
             ("4242424242424242", "00"),
             ("5555555555554444", "00"),
             ("6011111111111117", "00"),
-            ("4000000000000341", "00"),
+            ("4000000000000341", "05"),
             ("4000000000000259", "00"),
             ("4000000000000002", "05"),
             ("4000000000009995", "51"),
@@ -135,6 +182,36 @@ mod tests {
         assert_eq!(decision("4242424242424242", 2030, None), ("00", "P"));
         assert_eq!(decision("4000000000000127", 2030, Some("123")), ("82", "N"));
         assert_eq!(decision("4000000000000101", 2030, Some("123")), ("00", "N"));
+    }
+
+    #[test]
+    fn the_address() {
+        let address = Address {
+            line1: Some("1 High Street".to_owned()),
+            postal_code: Some("12345".to_owned()),
+        };
+        let letter = |number: &str, address: &Address| {
+            let card = CardData {
+                number: Pan::parse(number).expect("a card number"),
+                expiry: Month::new(2030, 1).expect("a month"),
+                cvc: None,
+                name: None,
+                postal_code: None,
+                country: None,
+                network: None,
+            };
+            decide(&card, address, Month::new(2026, 11).expect("a month")).avs_result
+        };
+        for (number, there, absent) in [
+            ("4242424242424242", "Y", "U"),
+            ("6011111111111117", "A", "U"),
+            ("4000000000000010", "N", "N"),
+            ("4000000000000028", "Z", "Z"),
+            ("4000000000000036", "A", "A"),
+        ] {
+            assert_eq!(letter(number, &address), there, "{number}");
+            assert_eq!(letter(number, &Address::default()), absent, "{number}");
+        }
     }
 
     #[test]

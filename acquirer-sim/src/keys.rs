@@ -1,4 +1,4 @@
-//! The bank's two secrets: the API key that callers present, and the key of the card hashes.
+//! The bank's secrets: the API keys that callers present, and the key of the card hashes.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,8 +10,33 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// The API key of the acquirer; only its hash is kept in memory.
+use crate::acquirer::Acquirer;
+
+/// The API key of an acquirer; only its hash is kept in memory.
+#[derive(Clone)]
 pub struct ApiKey([u8; 32]);
+
+/// A key per acquirer; one without a key takes no calls.
+#[derive(Clone, Default)]
+pub struct Keys {
+    /// Of the JSON acquirer.
+    pub json: Option<ApiKey>,
+    /// Of the form acquirer: what stands after `Basic`.
+    pub form: Option<ApiKey>,
+    /// Of the XML acquirer.
+    pub xml: Option<ApiKey>,
+}
+
+impl Keys {
+    /// The acquirer's key.
+    pub(crate) fn of(&self, acquirer: Acquirer) -> Option<&ApiKey> {
+        match acquirer {
+            Acquirer::Json => self.json.as_ref(),
+            Acquirer::Form => self.form.as_ref(),
+            Acquirer::Xml => self.xml.as_ref(),
+        }
+    }
+}
 
 impl ApiKey {
     /// Takes the key from the text of its file.
@@ -22,6 +47,18 @@ impl ApiKey {
         let key = text.trim();
         ensure!(key.len() >= 20, "the API key has fewer than 20 characters");
         Ok(Self(Sha256::digest(key).into()))
+    }
+
+    /// The hex HMAC-SHA-256 of a notification under the key's SHA-256, which both sides know.
+    pub(crate) fn sign(&self, message: &str) -> String {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length");
+        mac.update(message.as_bytes());
+        let tag = mac.finalize().into_bytes();
+        tag.iter().fold(String::new(), |mut text, byte| {
+            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+            text
+        })
     }
 
     /// Whether `presented` is the key, in constant time.

@@ -1,18 +1,25 @@
-//! The bank side: an acquirer that speaks several dialects, and the issuers behind it.
+//! The bank side: three acquirers, each with a dialect of its own, and the issuers behind them.
 //!
-//! The acquirer keeps one [`book`]; the [`issuer`] decides by test card; a [dialect](dialects) only translates.
-//! [`three_ds`] is the directory server and the issuers' access control server. [`faults`] make it misbehave on demand, and [`admin`] shows what it knows. A bank may hold a card number while it
+//! Each keeps its part of the [`book`]; the [`issuer`] decides by test card; a [dialect](dialects) only translates for
+//! the [`desk`]. [`three_ds`] is the directory server and the issuers' access control server. [`faults`] make it misbehave on demand, [`notify`] tells the processor what it did not ask for, and
+//! [`admin`] shows what is known. A bank may hold a card number while it
 //! decides; the book never does: it keeps brand, last four digits and a keyed hash ([`CardKey`]).
 
+mod acquirer;
 mod admin;
 mod book;
+mod cards;
+mod desk;
 mod dialects;
 mod faults;
 mod issuer;
 mod keys;
+mod notify;
 mod three_ds;
 
-pub use keys::{ApiKey, CardKey};
+pub use acquirer::Acquirer;
+pub use keys::{ApiKey, CardKey, Keys};
+pub use notify::Targets;
 pub use three_ds::Settings as ThreeDs;
 
 use std::sync::{Arc, OnceLock};
@@ -28,7 +35,7 @@ pub struct Bank(Arc<Inner>);
 struct Inner {
     store: Store,
     clock: Clock,
-    api_key: ApiKey,
+    keys: Keys,
     card_key: CardKey,
     faults: faults::Queue,
     metrics: service::health::Metrics,
@@ -43,7 +50,7 @@ impl Bank {
     pub async fn open(
         location: Location,
         clock: Clock,
-        api_key: ApiKey,
+        keys: Keys,
         card_key: CardKey,
     ) -> anyhow::Result<Self> {
         // Opening blocks (and PostgreSQL's client brings a run time of its own): not on an async thread.
@@ -51,7 +58,7 @@ impl Bank {
         Ok(Self(Arc::new(Inner {
             store: store.await??,
             clock,
-            api_key,
+            keys,
             card_key,
             faults: faults::Queue::default(),
             metrics: service::health::Metrics::default(),
@@ -72,6 +79,11 @@ impl Bank {
             .three_ds
             .get()
             .ok_or(dialects::Problem::NO_SUCH_ROUTE)
+    }
+
+    /// Tells the processor what it did not ask for, and ends disputes by the clock; until `stop`.
+    pub async fn run(&self, targets: Targets, stop: service::listen::Stop) {
+        notify::run(self, &targets, stop).await;
     }
 
     /// What merchants' processors call: every dialect; and what browsers see of 3-D Secure.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use acquirer_sim::{ApiKey, Bank, CardKey, ThreeDs};
+use acquirer_sim::{ApiKey, Bank, CardKey, Keys, Targets, ThreeDs};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use service::listen::{self, Stop};
@@ -33,9 +33,24 @@ struct Serve {
     /// Where health, the book and the faults are.
     #[arg(long, env = "ACQUIRER_SIM_ADMIN", default_value = "127.0.0.1:4007")]
     admin: SocketAddr,
-    /// A file that holds the API key (20 characters or more).
+    /// A file that holds the JSON acquirer's key (20 characters or more).
     #[arg(long, env = "ACQUIRER_SIM_API_KEY_FILE")]
     api_key_file: PathBuf,
+    /// The form acquirer's: what stands after `Basic`. Without it that acquirer takes no calls.
+    #[arg(long, env = "ACQUIRER_SIM_FORM_KEY_FILE")]
+    form_key_file: Option<PathBuf>,
+    /// The XML acquirer's. Without it that acquirer takes no calls.
+    #[arg(long, env = "ACQUIRER_SIM_XML_KEY_FILE")]
+    xml_key_file: Option<PathBuf>,
+    /// Where an acquirer's notifications go, `json=http://127.0.0.1:4004/acquirers/northbank/notifications`; once for
+    /// each acquirer that has something to say.
+    #[arg(
+        long,
+        env = "ACQUIRER_SIM_NOTIFY",
+        value_name = "ACQUIRER=URL",
+        value_delimiter = ','
+    )]
+    notify: Vec<String>,
     /// A file that holds the key of the card hashes, 64 hex digits; made when it is missing. Default:
     /// `card-hmac.key` beside the API key.
     #[arg(long, env = "ACQUIRER_SIM_CARD_KEY_FILE")]
@@ -61,8 +76,12 @@ async fn main() -> anyhow::Result<()> {
 
 async fn serve(options: Serve) -> anyhow::Result<()> {
     let stop = Stop::on_signal()?;
-    let api_key = std::fs::read_to_string(&options.api_key_file)
-        .with_context(|| format!("cannot read {}", options.api_key_file.display()))?;
+    let keys = Keys {
+        json: Some(key(&options.api_key_file)?),
+        form: options.form_key_file.as_deref().map(key).transpose()?,
+        xml: options.xml_key_file.as_deref().map(key).transpose()?,
+    };
+    let targets = Targets::parse(&options.notify)?;
     let card_key_file = options.card_key_file.unwrap_or_else(|| {
         let folder = options.api_key_file.parent().unwrap_or(Path::new("."));
         folder.join("card-hmac.key")
@@ -80,7 +99,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let bank = Bank::open(
         options.database,
         clock,
-        ApiKey::parse(&api_key)?,
+        keys,
         CardKey::load_or_make(&card_key_file)?,
     )
     .await?
@@ -93,8 +112,15 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     tracing::info!(listen = %options.listen, admin = %options.admin, "serving");
     tokio::join!(
         listen::serve(public, bank.router(), stop.clone()),
-        listen::serve(admin, bank.admin_router(), stop),
+        listen::serve(admin, bank.admin_router(), stop.clone()),
+        bank.run(targets, stop),
     );
     tracing::info!("stopped");
     Ok(())
+}
+
+fn key(file: &Path) -> anyhow::Result<ApiKey> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    ApiKey::parse(&text).with_context(|| file.display().to_string())
 }

@@ -1,26 +1,25 @@
-//! The JSON dialect: `/json/v1/payments` and what follows a payment.
+//! The JSON dialect: `/json/v1/payments` and what follows a payment. Money in smallest units, settlement as CSV.
 
 use axum::Json;
 use axum::Router;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{FromRequest, Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use bytes::Bytes;
-use card::{Brand, Month};
-use pan::{CardData, Cvv, HolderName, Pan};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
-use super::Problem;
+use super::{Problem, number_of};
 use crate::Bank;
-use crate::book::{self, CardFacts, Change, Names, NewPayment, Payment};
-use crate::faults::{self, Kind, Operation};
-use crate::issuer::{self, Decision};
-use crate::three_ds::cards::{self, Wants};
+use crate::acquirer::Acquirer;
+use crate::book::disputes::{Answer, Dispute};
+use crate::book::settlement::{Batch, date};
+use crate::book::{Change, Payment};
+use crate::cards::{Address, CardText, SecretText};
+use crate::desk::{Desk, Reply, Sale};
 use crate::three_ds::terms::Terms;
 
 pub(crate) fn routes() -> Router<Bank> {
@@ -29,6 +28,21 @@ pub(crate) fn routes() -> Router<Bank> {
         .route("/payments/{id}/capture", post(capture))
         .route("/payments/{id}/void", post(void))
         .route("/payments/{id}/refunds", post(refund))
+        .route("/reversals", post(reverse))
+        .route("/disputes", get(disputes))
+        .route("/disputes/{id}", get(dispute))
+        .route("/disputes/{id}/evidence", post(evidence))
+        .route("/disputes/{id}/accept", post(accept))
+        .route("/settlements/{day}", get(settlement))
+}
+
+fn desk(bank: Bank, headers: HeaderMap) -> Desk {
+    Desk {
+        bank,
+        acquirer: Acquirer::Json,
+        headers,
+        words,
+    }
 }
 
 /// A JSON body. serde_json's own errors quote the digits they choke on, so they stop here.
@@ -45,13 +59,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             {
                 Problem::TOO_LARGE
             }
-            _ => Problem::MALFORMED_JSON,
+            _ => Problem::MALFORMED,
         })?;
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| match error.classify() {
                 serde_json::error::Category::Data => Problem::WRONG_SHAPE,
-                _ => Problem::MALFORMED_JSON,
+                _ => Problem::MALFORMED,
             })
     }
 }
@@ -64,6 +78,8 @@ struct PaymentRequest {
     capture: bool,
     merchant: String,
     card: CardRequest,
+    #[serde(default)]
+    billing: Address,
     #[serde(flatten)]
     terms: Terms,
 }
@@ -75,15 +91,6 @@ struct CardRequest {
     exp_year: Number,
     cvc: Option<SecretText>,
     name: Option<SecretText>,
-}
-
-/// Card text on its way into its type: wiped on drop, and without Debug or Serialize.
-struct SecretText(Zeroizing<String>);
-
-impl<'de> Deserialize<'de> for SecretText {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
-    }
 }
 
 /// A small number, given as a number or as its digits.
@@ -107,123 +114,187 @@ async fn pay(
     State(bank): State<Bank>,
     headers: HeaderMap,
     Body(request): Body<PaymentRequest>,
-) -> Result<Response, Problem> {
-    let (new, echo) = decided(&bank, request)?;
-    let fault = bank.0.faults.take(Operation::Payment, &headers)?;
-    let echo = fault.as_ref().filter(|f| f.kind == Kind::EchoPan).and(echo);
-    let (now, metrics) = (bank.0.clock.now_ms(), bank.clone());
-    let work = async move {
-        let names = Names::new();
-        let booked = bank
-            .0
-            .store
-            .write(move |tx| book::pay(tx, &new, &names, now))
-            .await;
-        match booked.map_err(Problem::from) {
-            Ok(payment) => {
-                let code = payment.response_code.as_str();
-                let labels = [("dialect", "json"), ("response_code", code)];
-                metrics.0.metrics.count("acquirer_payments_total", &labels);
-                answer_to_payment(&payment, echo).into_response()
-            }
-            Err(problem) => problem.into_response(),
-        }
-    };
-    Ok(faults::under(fault.as_ref(), work).await)
-}
-
-// The issuer's decision on what was asked; the number itself only for the fault that echoes it.
-fn decided(bank: &Bank, request: PaymentRequest) -> Result<(NewPayment, Option<Pan>), Problem> {
-    let (reference, merchant) = (
-        name_of(request.reference, "reference")?,
-        name_of(request.merchant, "merchant")?,
-    );
-    let amount = amount_of(request.amount)?;
-    let currency = request.currency.to_ascii_lowercase();
-    if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_lowercase()) {
-        return Err(Problem::field("currency"));
-    }
-    if let Some(name) = request.terms.wrong_field() {
-        return Err(Problem::field(name));
-    }
-    let (facts, decision, wants, number) = match card_of(request.card)? {
-        Some(card) => {
-            let facts = CardFacts {
-                brand: card.number.brand().facts().id,
-                last4: card.number.last4().to_owned(),
-                hmac: Some(bank.0.card_key.hash(&card.number)),
-            };
-            let decision = issuer::decide(&card, Month::of_unix(bank.0.clock.now()));
-            let (wants, _) = cards::of(&card.number);
-            (facts, decision, wants, Some(card.number))
-        }
-        None => {
-            let facts = CardFacts {
-                brand: Brand::Unknown.facts().id,
-                last4: String::new(),
-                hmac: None,
-            };
-            (facts, Decision::no_such_card(), Wants::Nothing, None)
-        }
-    };
-    let new = NewPayment {
-        dialect: "json",
-        reference,
-        merchant,
-        amount,
-        currency,
+) -> Response {
+    let sale = Sale {
+        reference: request.reference,
+        merchant: request.merchant,
+        amount: request.amount,
+        currency: request.currency,
         capture: request.capture,
-        card: facts,
-        decision,
-        wants,
+        card: CardText {
+            exp_month: request.card.exp_month.get(),
+            exp_year: request.card.exp_year.get(),
+            number: request.card.number,
+            cvc: request.card.cvc,
+            name: request.card.name,
+        },
+        address: request.billing,
         terms: request.terms,
     };
-    Ok((new, number))
+    desk(bank, headers).pay(Ok(sale)).await
 }
 
-// None for a number that no card has: the issuer declines it, as a bank does.
-fn card_of(request: CardRequest) -> Result<Option<CardData>, Problem> {
-    let month = request.exp_month.get().and_then(|n| u8::try_from(n).ok());
-    let month = month.ok_or(Problem::field("card.exp_month"))?;
-    let year = match request.exp_year.get() {
-        Some(year @ 0..=99) => 2000 + year,
-        Some(year @ 2000..=2099) => year,
-        _ => return Err(Problem::field("card.exp_year")),
-    };
-    let expiry = Month::new(year, month).ok_or(Problem::field("card.exp_month"))?;
-    let name = request.name.filter(|name| !name.0.trim().is_empty());
-    let name = name.map(|name| HolderName::parse(&name.0)).transpose();
-    let name = name.map_err(|_| Problem::field("card.name"))?;
-    let Ok(number) = Pan::parse(&request.number.0) else {
-        return Ok(None);
-    };
-    let cvc = request.cvc.filter(|cvc| !cvc.0.is_empty());
-    let cvc = cvc
-        .map(|cvc| Cvv::parse(&cvc.0, number.brand()))
-        .transpose();
-    Ok(Some(CardData {
-        number,
-        expiry,
-        cvc: cvc.map_err(|_| Problem::field("card.cvc"))?,
-        name,
-        postal_code: None,
-        country: None,
-        network: None,
-    }))
+#[derive(Deserialize)]
+struct Referred {
+    reference: String,
 }
 
-fn answer_to_payment(payment: &Payment, echo: Option<Pan>) -> Json<Value> {
-    let mut answer = view(payment, &payment.first_status);
-    if let Some(number) = echo {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the fault plays a bank that repeats the number, to prove that the vault masks it"
-        )]
-        let number = number.expose();
-        answer["auth_code"] = number.into();
-        answer["message"] = format!("card {number} accepted").into();
+async fn inquire(
+    State(bank): State<Bank>,
+    headers: HeaderMap,
+    query: Result<Query<Referred>, QueryRejection>,
+) -> Response {
+    let desk = desk(bank, headers);
+    match query {
+        Ok(Query(asked)) => desk.inquire(asked.reference).await,
+        Err(_) => desk.refuse(Problem::field("reference")),
     }
-    Json(answer)
+}
+
+#[derive(Deserialize)]
+struct AmountRequest {
+    amount: i64,
+    reference: String,
+}
+
+async fn capture(
+    State(bank): State<Bank>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(asked): Body<AmountRequest>,
+) -> Response {
+    let change = Change::Capture(asked.amount);
+    desk(bank, headers)
+        .change(id, change, asked.reference)
+        .await
+}
+
+async fn void(
+    State(bank): State<Bank>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(asked): Body<Referred>,
+) -> Response {
+    desk(bank, headers)
+        .change(id, Change::Void, asked.reference)
+        .await
+}
+
+async fn refund(
+    State(bank): State<Bank>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(asked): Body<AmountRequest>,
+) -> Response {
+    let change = Change::Refund(asked.amount);
+    desk(bank, headers)
+        .change(id, change, asked.reference)
+        .await
+}
+
+async fn reverse(
+    State(bank): State<Bank>,
+    headers: HeaderMap,
+    Body(asked): Body<Referred>,
+) -> Response {
+    desk(bank, headers).reverse(asked.reference).await
+}
+
+#[derive(Deserialize)]
+struct Since {
+    /// Milliseconds.
+    #[serde(default)]
+    since: i64,
+}
+
+async fn disputes(
+    State(bank): State<Bank>,
+    headers: HeaderMap,
+    query: Result<Query<Since>, QueryRejection>,
+) -> Response {
+    let desk = desk(bank, headers);
+    match query {
+        Ok(Query(asked)) => desk.disputes(asked.since).await,
+        Err(_) => desk.refuse(Problem::field("since")),
+    }
+}
+
+async fn dispute(State(bank): State<Bank>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    desk(bank, headers).dispute(id, None).await
+}
+
+#[derive(Deserialize)]
+struct Evidence {
+    text: String,
+}
+
+async fn evidence(
+    State(bank): State<Bank>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Body(asked): Body<Evidence>,
+) -> Response {
+    let answer = Answer::Evidence(asked.text);
+    desk(bank, headers).dispute(id, Some(answer)).await
+}
+
+async fn accept(State(bank): State<Bank>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    desk(bank, headers).dispute(id, Some(Answer::Accept)).await
+}
+
+async fn settlement(
+    State(bank): State<Bank>,
+    Path(day): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    desk(bank, headers).settlement(&day).await
+}
+
+/// The bank's replies in JSON.
+fn words(reply: Result<Reply, Problem>) -> Response {
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(problem) => return problem.into_response(),
+    };
+    let body = match reply {
+        Reply::Paid(payment, echo) => {
+            let mut answer = view(&payment, &payment.first_status);
+            if let Some(number) = echo {
+                let number = number_of(&number);
+                answer["auth_code"] = number.into();
+                answer["message"] = format!("card {number} accepted").into();
+            }
+            answer
+        }
+        Reply::Found(payments, now) => {
+            let found: Vec<Value> = payments.iter().map(|one| stands(one, now)).collect();
+            json!({ "payments": found })
+        }
+        Reply::Changed(entry) => json!({
+            "id": entry.id,
+            "payment": entry.payment,
+            "reference": entry.reference,
+            "status": entry.status,
+            "response_code": entry.response_code,
+            "amount": entry.amount,
+            "currency": entry.currency,
+        }),
+        Reply::Reversed(reversed) => json!({
+            "reference": reversed.reference,
+            "status": "reversed",
+            "found": reversed.payment.is_some(),
+            "amount": reversed.amount,
+        }),
+        Reply::Disputes(disputes) => {
+            json!({ "disputes": disputes.iter().map(dispute_view).collect::<Vec<_>>() })
+        }
+        Reply::Dispute(dispute) => dispute_view(&dispute),
+        Reply::Batch(batch) => {
+            let kind = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
+            return (kind, csv(&batch)).into_response();
+        }
+    };
+    Json(body).into_response()
 }
 
 fn view(payment: &Payment, status: &str) -> Value {
@@ -241,136 +312,50 @@ fn view(payment: &Payment, status: &str) -> Value {
     })
 }
 
-#[derive(Deserialize)]
-struct Inquiry {
-    reference: String,
-}
-
-async fn inquire(
-    State(bank): State<Bank>,
-    headers: HeaderMap,
-    query: Result<Query<Inquiry>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Query(inquiry) = query.map_err(|_| Problem::field("reference"))?;
-    let reference = name_of(inquiry.reference, "reference")?;
-    let fault = bank.0.faults.take(Operation::Inquiry, &headers)?;
-    let work = async move {
-        let found = bank
-            .0
-            .store
-            .read(move |tx| book::by_reference(tx, &reference));
-        match found.await.map_err(Problem::from) {
-            Ok(found) => {
-                let payments: Vec<Value> = found.iter().map(as_it_stands).collect();
-                Json(json!({ "payments": payments })).into_response()
-            }
-            Err(problem) => problem.into_response(),
-        }
-    };
-    Ok(faults::under(fault.as_ref(), work).await)
-}
-
-fn as_it_stands(payment: &Payment) -> Value {
-    let mut view = view(payment, payment.status());
+fn stands(payment: &Payment, now: i64) -> Value {
+    let mut view = view(payment, payment.status(now));
     view["captured_amount"] = payment.captured.into();
     view["refunded_amount"] = payment.refunded.into();
     view
 }
 
-#[derive(Deserialize)]
-struct AmountRequest {
-    amount: i64,
-    reference: String,
+fn dispute_view(dispute: &Dispute) -> Value {
+    json!({
+        "id": dispute.id,
+        "payment": dispute.payment,
+        "reference": dispute.reference,
+        "amount": dispute.amount,
+        "currency": dispute.currency,
+        "reason_code": dispute.reason,
+        "stage": dispute.stage,
+        "status": dispute.status,
+        "due_at": dispute.due_at,
+        "has_evidence": dispute.has_evidence,
+        "created_at": dispute.created_at,
+    })
 }
 
-#[derive(Deserialize)]
-struct VoidRequest {
-    reference: String,
-}
-
-async fn capture(
-    State(bank): State<Bank>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    Body(request): Body<AmountRequest>,
-) -> Result<Response, Problem> {
-    let change = Change::Capture(amount_of(request.amount)?);
-    let fault = bank.0.faults.take(Operation::Capture, &headers)?;
-    let work = changed(bank, id, change, name_of(request.reference, "reference")?);
-    Ok(faults::under(fault.as_ref(), work).await)
-}
-
-async fn void(
-    State(bank): State<Bank>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    Body(request): Body<VoidRequest>,
-) -> Result<Response, Problem> {
-    let fault = bank.0.faults.take(Operation::Void, &headers)?;
-    let work = changed(
-        bank,
-        id,
-        Change::Void,
-        name_of(request.reference, "reference")?,
+fn csv(batch: &Batch) -> String {
+    let mut out = String::from(
+        "type,payment,payment_reference,reference,last4,currency,gross,fee,net,batch_date,value_date\n",
     );
-    Ok(faults::under(fault.as_ref(), work).await)
-}
-
-async fn refund(
-    State(bank): State<Bank>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    Body(request): Body<AmountRequest>,
-) -> Result<Response, Problem> {
-    let change = Change::Refund(amount_of(request.amount)?);
-    let fault = bank.0.faults.take(Operation::Refund, &headers)?;
-    let work = changed(bank, id, change, name_of(request.reference, "reference")?);
-    Ok(faults::under(fault.as_ref(), work).await)
-}
-
-async fn changed(bank: Bank, id: String, change: Change, reference: String) -> Response {
-    if !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Problem::NO_SUCH_PAYMENT.into_response();
+    for line in &batch.lines {
+        let fields = [
+            line.kind.to_owned(),
+            line.payment.clone(),
+            line.payment_reference.clone(),
+            line.reference.clone(),
+            line.last4.clone(),
+            line.currency.clone(),
+            line.gross.to_string(),
+            line.fee.to_string(),
+            (line.gross - line.fee).to_string(),
+            date(batch.day),
+            date(batch.value_day()),
+        ];
+        // No field holds a comma: references are checked, the rest is the bank's own.
+        out.push_str(&fields.map(|field| field.replace(',', " ")).join(","));
+        out.push('\n');
     }
-    let (entry_id, now) = (book::new_entry_id(), bank.0.clock.now_ms());
-    let booked = bank
-        .0
-        .store
-        .write(move |tx| book::change(tx, &id, change, &reference, &entry_id, now))
-        .await;
-    match booked.map_err(Problem::from) {
-        Ok(Some(entry)) => Json(json!({
-            "id": entry.id,
-            "payment": entry.payment,
-            "reference": entry.reference,
-            "status": entry.status,
-            "response_code": entry.response_code,
-            "amount": entry.amount,
-            "currency": entry.currency,
-        }))
-        .into_response(),
-        Ok(None) => Problem::NO_SUCH_PAYMENT.into_response(),
-        Err(problem) => problem.into_response(),
-    }
-}
-
-fn amount_of(amount: i64) -> Result<i64, Problem> {
-    // Twelve digits, as ISO 8583 field 4 has.
-    if (1..=999_999_999_999).contains(&amount) {
-        Ok(amount)
-    } else {
-        Err(Problem::field("amount"))
-    }
-}
-
-// References and merchant names end up in the book, so a card number may not hide in them.
-fn name_of(text: String, field: &'static str) -> Result<String, Problem> {
-    let fits = (1..=100).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_graphic())
-        && !card::filter::holds_card_number(&text);
-    if fits {
-        Ok(text)
-    } else {
-        Err(Problem::field(field))
-    }
+    out
 }

@@ -20,6 +20,7 @@ use service::Client;
 use std::time::Duration;
 
 use crate::Bank;
+use crate::acquirer::Acquirer;
 use crate::dialects::authenticate;
 
 /// The largest message that is read.
@@ -60,7 +61,10 @@ pub(crate) fn routes(bank: &Bank) -> Router {
     let directory = Router::new()
         .route("/3ds/v1/versioning", post(directory::versioning))
         .route("/3ds/v1/authenticate", post(directory::authenticate))
-        .layer(middleware::from_fn_with_state(bank.clone(), authenticate));
+        .layer(middleware::from_fn_with_state(
+            (bank.clone(), Acquirer::Json),
+            authenticate,
+        ));
     Router::new()
         .route("/3ds/method", post(acs::method))
         .route("/3ds/challenge", post(acs::challenge))

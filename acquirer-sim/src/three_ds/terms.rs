@@ -6,6 +6,7 @@ use store::{Error, Tx, params};
 
 use super::cards::{Wants, soft_decline};
 use super::records;
+use crate::dialects::Problem;
 use crate::issuer::{APPROVED, Decision};
 
 /// `63`: an authentication value that is not this card's, not this payment's, or was used.
@@ -52,6 +53,32 @@ pub(crate) enum Initiator {
 pub(crate) enum Kept {
     First,
     Stored,
+}
+
+impl Credential {
+    /// From the words of a dialect that has them as text; None when it says nothing of it.
+    pub(crate) fn of_words(
+        initiator: Option<String>,
+        credential: Option<String>,
+        network_transaction_id: Option<String>,
+    ) -> Result<Option<Self>, Problem> {
+        let initiator = match initiator.as_deref() {
+            None if credential.is_none() => return Ok(None),
+            Some("customer") => Initiator::Customer,
+            Some("merchant") => Initiator::Merchant,
+            _ => return Err(Problem::field("initiator")),
+        };
+        let credential = match credential.as_deref() {
+            Some("first") => Kept::First,
+            Some("stored") => Kept::Stored,
+            _ => return Err(Problem::field("credential")),
+        };
+        Ok(Some(Self {
+            initiator,
+            credential,
+            network_transaction_id,
+        }))
+    }
 }
 
 impl Terms {

@@ -9,12 +9,12 @@ async fn malformed_bodies_are_refused_without_repeating_them() {
     let number = "4242424242424242";
     for world in worlds().await {
         let shapes = [
-            ("{", "malformed_json"),
+            ("{", "malformed"),
             ("4242424242424242", "wrong_shape"),
             (r#"{"reference": 4242424242424242}"#, "wrong_shape"),
             (r#"{"amount": "4242424242424242"}"#, "wrong_shape"),
-            (r#"{"reference": "4242424242424242"#, "malformed_json"),
-            ("", "malformed_json"),
+            (r#"{"reference": "4242424242424242"#, "malformed"),
+            ("", "malformed"),
         ];
         for (body, code) in shapes {
             let answer = world

@@ -141,3 +141,68 @@ async fn a_careless_bank_echoes_the_number_once_and_books_none() {
         assert!(!again.to_string().contains("4242424242424242"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_cut_doubled_or_never_come() {
+    for world in worlds().await {
+        for (kind, booked) in [("reset_mid_body", 1), ("duplicate_reply", 1), ("hang", 0)] {
+            add(&world, json!({ "kind": kind })).await;
+            let within = if kind == "hang" {
+                Duration::from_millis(400)
+            } else {
+                AMPLE
+            };
+            let answer = try_to_pay(&world, kind, within).await;
+            assert_eq!(
+                answer.is_ok(),
+                kind == "duplicate_reply",
+                "{kind}: {answer:?}"
+            );
+            assert_eq!(world.entries(kind).await.len(), booked, "{kind}");
+        }
+        add(&world, json!({ "kind": "duplicate_reply" })).await;
+        let body = sale("ref_twice", "4242424242424242");
+        let twice = world.bank.post("/json/v1/payments", &body).await;
+        assert_eq!(twice.text.matches("\"reference\":\"ref_twice\"").count(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brown_out_fails_a_share_of_the_calls_of_one_acquirer() {
+    for world in worlds().await {
+        add(
+            &world,
+            json!({ "kind": "brown_out", "share": 30, "times": 20, "acquirer": "json" }),
+        )
+        .await;
+        let mut failed = 0;
+        for i in 0..20 {
+            let status = try_to_pay(&world, &format!("ref_{i}"), AMPLE).await.ok();
+            failed += i32::from(status == Some(503));
+        }
+        assert_eq!(failed, 6);
+        assert_eq!(try_to_pay(&world, "ref_20", AMPLE).await.ok(), Some(200));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_approval_is_told_and_an_amount_can_mean_a_fault() {
+    for world in worlds().await {
+        add(&world, json!({ "kind": "late_approval", "ms": 300 })).await;
+        let gave_up = try_to_pay(&world, "ref_1", Duration::from_millis(100)).await;
+        assert!(matches!(gave_up, Err(Error::Unknown(_))));
+        let told = world.told(1).await;
+        assert_eq!(told[0].1["type"], "payment.approved");
+        assert_eq!(told[0].1["reference"], "ref_1");
+        assert_eq!(world.entries("ref_1").await.len(), 1);
+
+        let mut body = sale("ref_2", "4242424242424242");
+        body["amount"] = json!(990_007);
+        assert_eq!(
+            world.bank.post("/json/v1/payments", &body).await.status,
+            503
+        );
+        let again = world.bank.post("/json/v1/payments", &body).await;
+        assert_eq!(again.json["status"], "captured", "once per reference");
+    }
+}

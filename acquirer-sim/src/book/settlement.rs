@@ -1,0 +1,163 @@
+//! What an acquirer pays out: the lines of a day's batch. A batch is closed at midnight UTC and never changes after.
+
+use store::{Error, Row, Tx, params};
+
+use crate::acquirer::{Acquirer, reference_of};
+
+/// A day, milliseconds.
+pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A line of a batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    /// `capture`, `refund`, `chargeback` or `reinstatement`.
+    pub(crate) kind: &'static str,
+    pub(crate) payment: String,
+    /// The payment's reference.
+    pub(crate) payment_reference: String,
+    /// The message's own reference; of a chargeback, the dispute's id.
+    pub(crate) reference: String,
+    pub(crate) last4: String,
+    pub(crate) currency: String,
+    /// Negative when it leaves the merchant.
+    pub(crate) gross: i64,
+    pub(crate) fee: i64,
+}
+
+/// A closed batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    pub(crate) acquirer: Acquirer,
+    /// Days since 1970-01-01.
+    pub(crate) day: i64,
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Batch {
+    /// The day its money is there.
+    pub(crate) fn value_day(&self) -> i64 {
+        self.day + self.acquirer.value_days()
+    }
+}
+
+/// The batch of a day; None while it is open.
+pub(crate) fn batch(
+    tx: &mut Tx<'_>,
+    acquirer: Acquirer,
+    day: i64,
+    now: i64,
+) -> Result<Option<Batch>, Error> {
+    let (from, until) = (day * DAY_MS, (day + 1) * DAY_MS);
+    if until > now {
+        return Ok(None);
+    }
+    let rows = tx.all(
+        "select e.kind, p.id, p.reference, e.reference, p.last4, p.currency, e.amount
+         from entries e join payments p on p.id = e.payment_id
+         where p.dialect = $1 and e.created_at >= $2 and e.created_at < $3 and e.status in ('captured', 'refunded')
+           and not (p.voided_at is not null and p.captured = 0)
+         order by e.created_at, e.id",
+        params![acquirer.name(), from, until],
+    )?;
+    let mut lines = Vec::new();
+    for row in &rows {
+        lines.push(line(acquirer, row)?);
+    }
+    for (column, kind, sign) in [
+        ("withdrawn_at", "chargeback", -1),
+        ("reinstated_at", "reinstatement", 1),
+    ] {
+        let rows = tx.all(
+            &format!(
+                "select p.id, p.reference, d.id, p.last4, p.currency, d.amount
+                 from disputes d join payments p on p.id = d.payment_id
+                 where d.acquirer = $1 and d.{column} >= $2 and d.{column} < $3 order by d.{column}, d.id"
+            ),
+            params![acquirer.name(), from, until],
+        )?;
+        for row in &rows {
+            lines.push(Line {
+                kind,
+                payment: row.get(0)?,
+                payment_reference: reference_of(&row.get::<String>(1)?),
+                reference: row.get(2)?,
+                last4: row.get(3)?,
+                currency: row.get(4)?,
+                gross: sign * row.get::<i64>(5)?,
+                fee: 0,
+            });
+        }
+    }
+    Ok(Some(Batch {
+        acquirer,
+        day,
+        lines,
+    }))
+}
+
+fn line(acquirer: Acquirer, row: &Row) -> Result<Line, Error> {
+    let kind: String = row.get(0)?;
+    let amount: i64 = row.get(6)?;
+    let capture = kind != "refund";
+    Ok(Line {
+        kind: if capture { "capture" } else { "refund" },
+        payment: row.get(1)?,
+        payment_reference: reference_of(&row.get::<String>(2)?),
+        reference: row.get(3)?,
+        last4: row.get(4)?,
+        currency: row.get(5)?,
+        gross: if capture { amount } else { -amount },
+        fee: if capture { acquirer.fee(amount) } else { 0 },
+    })
+}
+
+/// `2026-11-21` of a day since 1970 (Howard Hinnant's civil_from_days).
+pub(crate) fn date(day: i64) -> String {
+    let z = day + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (d, m) = (
+        doy - (153 * mp + 2) / 5 + 1,
+        if mp < 10 { mp + 3 } else { mp - 9 },
+    );
+    let y = yoe + era * 400 + i64::from(m <= 2);
+    format!("{y:04}-{m:02}-{d:02}")
+}
+
+/// The day since 1970 of `2026-11-21`.
+pub(crate) fn day_of(date: &str) -> Option<i64> {
+    let mut parts = date.splitn(3, '-');
+    let mut next = || parts.next()?.parse::<i64>().ok();
+    let (y, m, d) = (next()?, next()?, next()?);
+    if !(1970..=9999).contains(&y) || !(1..=12).contains(&m) || !(1..=31).contains(&d) {
+        return None;
+    }
+    let y = if m <= 2 { y - 1 } else { y };
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let doy = (153 * (if m > 2 { m - 3 } else { m + 9 }) + 2) / 5 + d - 1;
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    Some(era * 146_097 + doe - 719_468)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_dates() {
+        for (day, text) in [
+            (0, "1970-01-01"),
+            (20_778, "2026-11-21"),
+            (19_782, "2024-02-29"),
+        ] {
+            assert_eq!(date(day), text);
+            assert_eq!(day_of(text), Some(day));
+        }
+        assert_eq!(day_of("2026-13-01"), None);
+        assert_eq!(day_of("today"), None);
+    }
+}
