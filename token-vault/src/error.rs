@@ -1,7 +1,7 @@
 //! One error type, two voices: a stable code for the client, detail for the log.
 
 use axum::response::{IntoResponse, Response};
-use vault_api::Code;
+use vault_api::{Challenge, Code};
 
 use crate::crypto::CannotOpen;
 use crate::crypto::root::RootError;
@@ -21,6 +21,9 @@ pub enum Error {
         /// The request that used it.
         request: String,
     },
+    /// A limit runs hot: the client is told which work lets the same request through.
+    #[error("proof of work is needed")]
+    WorkNeeded(Challenge),
     /// The store failed: logged, answered as `internal`.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -68,6 +71,8 @@ pub struct Told {
     pub used_at: Option<i64>,
     /// By which request.
     pub used_by_request: Option<String>,
+    /// The work to show.
+    pub challenge: Option<Challenge>,
 }
 
 impl From<Code> for Told {
@@ -76,6 +81,7 @@ impl From<Code> for Told {
             code,
             used_at: None,
             used_by_request: None,
+            challenge: None,
         }
     }
 }
@@ -85,9 +91,13 @@ impl IntoResponse for Error {
         let told = match self {
             Self::Refused(code) => Told::from(code),
             Self::AlreadyUsed { at, request } => Told {
-                code: Code::TokenAlreadyUsed,
                 used_at: Some(at),
                 used_by_request: Some(request),
+                ..Told::from(Code::TokenAlreadyUsed)
+            },
+            Self::WorkNeeded(challenge) => Told {
+                challenge: Some(challenge),
+                ..Told::from(Code::ProofOfWorkRequired)
             },
             Self::Store(error) => {
                 tracing::error!(%error, "the store failed");

@@ -10,4 +10,4 @@ pub mod problem;
 pub mod tokens;
 
 pub use ids::{Grant, Token};
-pub use problem::{Code, Problem};
+pub use problem::{Challenge, Code, Problem};

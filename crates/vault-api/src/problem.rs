@@ -26,6 +26,22 @@ pub struct Problem {
     /// The request that used it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_by_request: Option<String>,
+    /// The work to show with the same request (`proof_of_work_required`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Challenge>,
+}
+
+/// Proof of work: find `n` such that SHA-256 of the text `{salt}.{n}` begins with `bits` zero bits, and send the request again
+/// with the header `Cardseal-Proof: {salt}.{n}`. Good for one request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Challenge {
+    /// What the work is done on.
+    pub salt: String,
+    /// How many leading zero bits.
+    pub bits: u8,
+    /// Unix seconds.
+    pub expires_at: i64,
 }
 
 macro_rules! codes {
@@ -102,6 +118,7 @@ codes! {
     GrantExhausted = 422, "grant_exhausted", "The grant's sends are used up.";
     PlaceholderNotAllowed = 422, "placeholder_not_allowed", "A placeholder stands where the operation has not registered it.";
     TestModeOnly = 422, "test_mode_only", "This is for test mode.";
+    ProofOfWorkRequired = 428, "proof_of_work_required", "Show the work that `challenge` asks for, with the same request.";
     RateLimited = 429, "rate_limited", "Too many requests; wait as Retry-After says.";
     Internal = 500, "internal", "Something went wrong here; it has been logged under the request id.";
     Unavailable = 503, "unavailable", "The vault cannot serve this just now; try again.";

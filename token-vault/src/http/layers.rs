@@ -213,6 +213,7 @@ fn problem(told: &Told, request_id: &str) -> Response {
         request_id: request_id.to_owned(),
         used_at: told.used_at,
         used_by_request: told.used_by_request.clone(),
+        challenge: told.challenge.clone(),
     };
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, serde_json::to_vec(&problem).unwrap_or_default()).into_response();

@@ -1,12 +1,7 @@
-//! Rate limits of the public listener: token buckets per session, address, key and BIN, in a table of fixed size.
-//!
-//! A bucket is one number, the time at which it will be full again (GCRA), so an untouched bucket needs no place in the
-//! table and a flood of addresses cannot grow it: when a set of places is full, the fullest bucket gives way.
-//! Answers carry `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) and, refused, `Retry-After`.
+//! Rate limits of the public listener: token buckets ([`super::buckets`]) per session, address, key and BIN. One that
+//! runs hot asks for proof of work ([`super::proof`]) before it is empty and refuses. Answers carry `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) and, refused, `Retry-After`.
 
-use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
-use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,21 +14,12 @@ use axum::response::Response;
 use clap::Args;
 use vault_api::Code;
 
+use super::buckets::{Quota, Table, Taken};
+use super::proof::{ProofOptions, Work};
 use crate::{App, Error};
 
 /// Who is behind a proxy of the operator's.
 const FORWARDED_FOR: &str = "x-forwarded-for";
-
-/// Sets of places, and places in a set: 65,536 buckets of 16 bytes.
-const SETS: usize = 8192;
-const WAYS: usize = 8;
-
-/// So many requests in so many seconds; a burst may take them all at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quota {
-    most: u32,
-    seconds: u32,
-}
 
 /// A quota, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,10 +79,12 @@ impl Rule {
 
     // How much a merchant sells is nobody's business: what is left of a key's quota is not told to browsers.
     fn is_told(self) -> bool {
-        matches!(
-            self,
-            Self::SessionsPerAddress | Self::TokensPerSession | Self::TokensPerAddress
-        )
+        self.is_the_clients() || self == Self::TokensPerSession
+    }
+
+    // Its bucket is one client's own, so that its requests count there whatever they show.
+    fn is_the_clients(self) -> bool {
+        matches!(self, Self::SessionsPerAddress | Self::TokensPerAddress)
     }
 }
 
@@ -152,6 +140,8 @@ pub struct LimitOptions {
         value_delimiter = ','
     )]
     trusted_proxies: Vec<IpAddr>,
+    #[command(flatten)]
+    proof: ProofOptions,
 }
 
 impl Default for LimitOptions {
@@ -166,6 +156,7 @@ impl Default for LimitOptions {
             limit_tokens_per_key: per_minute(12_000),
             limit_tokens_per_bin: per_minute(3_000),
             trusted_proxies: vec![],
+            proof: ProofOptions::default(),
         }
     }
 }
@@ -211,6 +202,14 @@ impl Limits {
         Some(Standing { rule, quota, taken })
     }
 
+    // The work to ask for; none while the bucket is not hot, and none when it is empty: that is refused.
+    fn bits(&self, rule: Rule, key: &str, now_ms: i64) -> Option<u8> {
+        let quota = self.quota(rule)?;
+        let seen = self.table.look(&(rule.name(), key), quota, now_ms);
+        let used = 100 - (seen.left + 1) * 100 / i64::from(quota.most);
+        self.options.proof.bits(used).filter(|_| seen.allowed)
+    }
+
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let trusted = |address: &IpAddr| self.options.trusted_proxies.contains(address);
         if !trusted(&peer) {
@@ -236,76 +235,6 @@ struct Standing {
     rule: Rule,
     quota: Quota,
     taken: Taken,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Taken {
-    allowed: bool,
-    left: i64,
-    /// Milliseconds until the bucket is full (allowed), or has one again (refused).
-    wait_ms: i64,
-}
-
-struct Table {
-    hasher: RandomState,
-    sets: Vec<Mutex<[Place; WAYS]>>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Place {
-    hash: u64,
-    /// When the bucket is full again, microseconds.
-    full_at: i64,
-}
-
-impl Table {
-    fn new() -> Self {
-        Self {
-            hasher: RandomState::new(),
-            sets: (0..SETS).map(|_| Mutex::default()).collect(),
-        }
-    }
-
-    fn take(&self, key: &(&str, &str), quota: Quota, now_ms: i64) -> Taken {
-        let hash = self.hasher.hash_one(key);
-        let set = &self.sets[(hash >> 32) as usize % SETS];
-        let mut places = set.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = match places.iter().position(|place| place.hash == hash) {
-            Some(at) => &mut places[at],
-            None => {
-                let fullest = (0..WAYS).min_by_key(|at| places[*at].full_at).unwrap_or(0);
-                places[fullest] = Place { hash, full_at: 0 };
-                &mut places[fullest]
-            }
-        };
-        take_one(&mut place.full_at, quota, now_ms.saturating_mul(1000))
-    }
-}
-
-fn take_one(full_at: &mut i64, quota: Quota, now: i64) -> Taken {
-    let window = i64::from(quota.seconds) * 1_000_000;
-    let each = (window / i64::from(quota.most)).max(1);
-    // A clock that was set back must not shut anybody out.
-    let from = if *full_at > now + window {
-        now
-    } else {
-        (*full_at).max(now)
-    };
-    let full = from + each;
-    let over = full - now - window;
-    if over > 0 {
-        return Taken {
-            allowed: false,
-            left: 0,
-            wait_ms: (over + 999) / 1000,
-        };
-    }
-    *full_at = full;
-    Taken {
-        allowed: true,
-        left: (window - (full - now)) / each,
-        wait_ms: (full - now + 999) / 1000,
-    }
 }
 
 /// What a request took from which buckets; shared by its handler and the layer that writes the headers.
@@ -334,12 +263,30 @@ impl FromRequestParts<App> for Metered {
 }
 
 impl Metered {
-    /// Takes one from the client address's bucket.
+    /// Takes one from the client address's bucket, and asks for work when it runs hot.
     ///
     /// # Errors
-    /// `rate_limited`.
-    pub fn take_by_address(&self, app: &App, rule: Rule) -> Result<(), Error> {
-        self.take(app, rule, &self.address)
+    /// `rate_limited`, `proof_of_work_required`.
+    pub fn pass_by_address(&self, app: &App, rule: Rule, work: &Work) -> Result<(), Error> {
+        self.pass(app, rule, &self.address, work)
+    }
+
+    /// Takes one from a bucket, and asks for work when it runs hot. What many share is taken from only once the work
+    /// is shown: whoever does none cannot use up a merchant's limit.
+    ///
+    /// # Errors
+    /// `rate_limited`, `proof_of_work_required`.
+    pub fn pass(&self, app: &App, rule: Rule, key: &str, work: &Work) -> Result<(), Error> {
+        let bits = app.doors.limits.bits(rule, key, app.clock.now_ms());
+        let Some(bits) = bits.filter(|_| !work.is_shown()) else {
+            return self.take(app, rule, key);
+        };
+        if rule.is_the_clients() {
+            self.take(app, rule, key)?;
+        }
+        let labels = [("policy", rule.name())];
+        app.metrics.count("vault_challenges_total", &labels);
+        Err(work.ask(app, bits))
     }
 
     /// Takes one from a bucket.
@@ -380,7 +327,7 @@ pub async fn report(mut request: Request, next: Next) -> Response {
     let standings = ledger.0.lock().unwrap_or_else(PoisonError::into_inner);
     let told: Vec<&Standing> = standings
         .iter()
-        .filter(|standing| standing.rule.is_told() || !standing.taken.allowed)
+        .filter(|standing| standing.rule.is_told())
         .collect();
     let seconds = |ms: i64| (ms + 999) / 1000;
     let list = |of: &dyn Fn(&Standing) -> String| {
@@ -430,44 +377,6 @@ pub async fn report(mut request: Request, next: Next) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TEN: Quota = Quota {
-        most: 10,
-        seconds: 60,
-    };
-
-    #[test]
-    fn a_bucket_empties_and_fills() {
-        let table = Table::new();
-        let key = ("rule", "a");
-        for left in (0..10).rev() {
-            assert_eq!(table.take(&key, TEN, 1_000_000).left, left);
-        }
-        let refused = table.take(&key, TEN, 1_000_000);
-        assert_eq!((refused.allowed, refused.wait_ms), (false, 6_000));
-        assert!(table.take(&("rule", "b"), TEN, 1_000_000).allowed);
-        assert!(!table.take(&key, TEN, 1_005_999).allowed);
-        assert!(table.take(&key, TEN, 1_006_000).allowed);
-        assert!(!table.take(&key, TEN, 1_006_000).allowed);
-        // A minute later it is full, and no fuller.
-        assert_eq!(table.take(&key, TEN, 2_000_000).left, 9);
-        // The clock is set back an hour.
-        assert!(table.take(&key, TEN, 0).allowed);
-    }
-
-    #[test]
-    fn a_flood_of_addresses_neither_grows_the_table_nor_frees_an_offender() {
-        let table = Table::new();
-        let size = || table.sets.len() * WAYS;
-        let before = size();
-        let offender = ("rule", "offender");
-        while table.take(&offender, TEN, 1_000_000).allowed {}
-        for n in 0..500_000 {
-            table.take(&("rule", &n.to_string()), TEN, 1_000_000);
-        }
-        assert_eq!(size(), before);
-        assert!(!table.take(&offender, TEN, 1_000_000).allowed);
-    }
 
     #[test]
     fn limits_are_read_as_people_write_them() {

@@ -2,10 +2,12 @@
 //! calling.
 
 pub mod auth;
+mod buckets;
 pub mod doors;
 pub mod json;
 mod layers;
 pub mod limits;
+pub mod proof;
 pub mod routes;
 pub mod traces;
 

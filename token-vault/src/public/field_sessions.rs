@@ -9,6 +9,7 @@ use super::frame::publishable;
 use crate::crypto::session::Claims;
 use crate::http::Json;
 use crate::http::limits::{Metered, Rule};
+use crate::http::proof::Work;
 use crate::{App, Error, records};
 
 /// Makes a session. Only the frame's own origin may ask: another page's browser says whose it is. A session that
@@ -20,9 +21,10 @@ pub async fn create(
     Json(body): Json<FieldSessionRequest>,
 ) -> Result<Json<FieldSession>, Error> {
     same_origin(&headers)?;
-    limits.take_by_address(&app, Rule::SessionsPerAddress)?;
+    let work = Work::of(&app, &headers, "field-sessions", &body.key).await?;
+    limits.pass_by_address(&app, Rule::SessionsPerAddress, &work)?;
     let info = publishable(&app, &body.key).await?;
-    limits.take(&app, Rule::SessionsPerKey, &info.id)?;
+    limits.pass(&app, Rule::SessionsPerKey, &info.id, &work)?;
     let now = app.clock.now();
     let (session, claims) = match body.session {
         Some(session) => {

@@ -68,6 +68,7 @@ pub fn table() -> Vec<Route> {
                 Code::SessionInvalid,
                 Code::Forbidden,
                 Code::SessionMustBeBound,
+                Code::ProofOfWorkRequired,
                 Code::RateLimited,
             ]),
         Route::post("/v1/tokens", tokenise::tokenise)
@@ -83,7 +84,7 @@ pub fn table() -> Vec<Route> {
     ]
 }
 
-const TOKENISE_CODES: [Code; 15] = [
+const TOKENISE_CODES: [Code; 16] = [
     Code::InvalidNumber,
     Code::InvalidExpiry,
     Code::ExpiredCard,
@@ -98,5 +99,6 @@ const TOKENISE_CODES: [Code; 15] = [
     Code::SealedCardReplayed,
     Code::SealedCardInvalid,
     Code::SealingKeyUnknown,
+    Code::ProofOfWorkRequired,
     Code::RateLimited,
 ];

@@ -17,6 +17,7 @@ use crate::crypto::sealing;
 use crate::crypto::session::{self, Claims};
 use crate::forward::retry::CvvMode;
 use crate::http::limits::{Metered, Rule};
+use crate::http::proof::Work;
 use crate::http::{Json, auth};
 use crate::records::tokens::{Binding, Owner};
 use crate::{App, Error, records};
@@ -41,8 +42,9 @@ pub async fn tokenise(
     let claims =
         Claims::verify(session, &app.root, now).map_err(|session::Invalid| Code::SessionInvalid)?;
     limits.take(&app, Rule::TokensPerSession, &claims.jti)?;
-    limits.take_by_address(&app, Rule::TokensPerAddress)?;
-    limits.take(&app, Rule::TokensPerKey, &claims.key)?;
+    let work = Work::of(&app, &headers, "tokens", &claims.jti).await?;
+    limits.pass_by_address(&app, Rule::TokensPerAddress, &work)?;
+    limits.pass(&app, Rule::TokensPerKey, &claims.key, &work)?;
     let binding = sealing::Binding {
         mode: claims.mode.as_str(),
         publishable_key: &claims.key,
@@ -58,7 +60,7 @@ pub async fn tokenise(
     let card = CardJson::parse(&plain)?.check(claims.mode, card::Month::of_unix(now))?;
     drop(plain);
     let of_bin = format!("{}/{}", claims.key, card.number.bin());
-    limits.take(&app, Rule::TokensPerBin, &of_bin)?;
+    limits.pass(&app, Rule::TokensPerBin, &of_bin, &work)?;
     let hash = Sha256::new()
         .chain_update(&claims.jti)
         .chain_update([0])

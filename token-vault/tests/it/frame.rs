@@ -16,7 +16,8 @@ async fn a_sealed_card_becomes_a_token_once() {
         assert_eq!(created.status, 200, "{}", created.text);
         assert_eq!(
             created.json["card"],
-            json!({"brand": "visa", "last4": "4242", "exp_month": 12, "exp_year": 2040})
+            json!({"brand": "visa", "last4": "4242", "exp_month": 12, "exp_year": 2040,
+                "networks": {"available": ["visa"], "preferred": null}})
         );
         assert!(created.json["id"].as_str().unwrap().starts_with("tok_"));
 

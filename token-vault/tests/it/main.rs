@@ -20,6 +20,7 @@ mod key_commands;
 mod limits;
 mod matrix;
 mod process;
+mod proof;
 mod roots;
 mod rotation;
 mod tampering;
