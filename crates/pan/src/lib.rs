@@ -121,11 +121,10 @@ impl Pan {
     #[must_use]
     pub fn networks(&self) -> Vec<Brand> {
         let own = self.brand();
-        if own == Brand::Unknown {
-            vec![]
-        } else {
-            vec![own]
-        }
+        let known = (own != Brand::Unknown).then_some(own);
+        let all = Brand::networks(self.0.as_str());
+        let further = all.into_iter().filter(|network| *network != own);
+        known.into_iter().chain(further).collect()
     }
 
     /// The last four digits (PCI DSS 3.4.1 allows them to be shown).

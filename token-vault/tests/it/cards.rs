@@ -197,6 +197,42 @@ async fn the_expiry_and_the_network_change_and_the_number_stays() {
     .await;
 }
 
+/// Visa and Cartes Bancaires.
+const CO_BADGED: &str = "4000002500001001";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_co_badged_card_keeps_the_buyers_choice() {
+    on_each_store(|vault| async move {
+        let networks = |preferred: Value| json!({"available": ["visa", "cartes_bancaires"], "preferred": preferred});
+        let mut unchosen = card(CO_BADGED);
+        unchosen.as_object_mut().unwrap().remove("network");
+        let mut chosen = card(CO_BADGED);
+        chosen["network"] = "cartes_bancaires".into();
+        // Through the frame's door, too, and the session sees it.
+        let session = vault.session().await;
+        for (card, preferred) in [(&unchosen, Value::Null), (&chosen, json!("cartes_bancaires"))] {
+            let token = vault.tokenise(&session, &vault.seal(&session, card)).await;
+            assert_eq!(token.json["card"]["networks"], networks(preferred.clone()), "{}", token.text);
+            let looked = vault.alice().post("/v1/tokens/lookup", &json!({"token": token.json["id"]})).await;
+            assert_eq!(looked.json["card"], token.json["card"]);
+            let kept = stored(&vault, card).await;
+            assert_eq!(kept["card"]["networks"], networks(preferred));
+        }
+        let mut other = chosen.clone();
+        other["network"] = "mastercard".into();
+        let refused = vault.tokenise(&session, &vault.seal(&session, &other)).await;
+        assert_eq!((refused.status, &refused.json["code"]), (402, &json!("invalid_network")));
+        // The choice changes at the buyer's word, and a grant of the card has the new one.
+        let id = stored(&vault, &chosen).await["id"].as_str().unwrap().to_owned();
+        let body = json!({"networks": {"preferred": "visa"}});
+        let changed = vault.alice().post(&format!("/v1/cards/{id}"), &body).await;
+        assert_eq!(changed.json["card"]["networks"], networks(json!("visa")), "{}", changed.text);
+        let paid = vault.exchange(&payment(&id, 100), "pay").await;
+        assert_eq!(paid.json["card"]["networks"], networks(json!("visa")));
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bin_is_for_its_scope_and_never_beside_the_fingerprint() {
     on_each_store(|vault| async move {
