@@ -1,7 +1,8 @@
-//! The operator's command line: `serve`, `merchants`, `keys`, `retention`. Answers are JSON on standard output;
+//! The operator's command line: `serve`, `merchants`, `keys`, `audit`, `retention`. Answers are JSON on standard output;
 //! a secret is shown once and never taken from the command line.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
@@ -15,17 +16,20 @@ use store::{Location, Store};
 use vault_api::keys::{ApiKey, Kind, Mode};
 
 use crate::app::Parts;
-use crate::audit::{self, Act, Actor};
+use crate::audit::command::Audit;
+use crate::audit::{self, Act, Actor, AuditKey, AuditKeys, Ledger, checkpoint};
+use crate::crypto::cvv::Epochs;
 use crate::forward::retry::{CvvMode, CvvPolicy, CvvRetry};
 use crate::forward::{self, Destinations};
 use crate::http::auth::SCOPES;
-use crate::key_commands::{self, RootOptions};
+use crate::key_commands::{self, RootOptions, Vault};
 use crate::listeners::ListenerOptions;
 use crate::public::{FrameFiles, origins};
 use crate::records::key_rules::{self, KeyRules};
 use crate::records::keys::Limits;
+use crate::replicas::{self, Replicas};
 use crate::tenants::TenantKeys;
-use crate::{App, doctor, listeners, records};
+use crate::{App, doctor, listeners, records, retention};
 
 /// The isolated card vault of Cardseal.
 #[derive(Parser)]
@@ -47,12 +51,18 @@ enum Command {
     /// Merchants: `create`, `list`.
     #[command(subcommand)]
     Merchants(Merchants),
-    /// API keys (`create`, `list`, `roll`, `revoke`) and encryption keys (`rotate`, `inventory`).
+    /// API keys (`create`, `list`, `roll`, `revoke`), encryption and audit keys (`rotate`, `inventory`).
     #[command(subcommand)]
     Keys(Keys),
     /// Destinations: `add`, `list`, `remove`, `check`, `secret`.
     #[command(subcommand)]
     Destinations(forward::command::Command),
+    /// The audit: `verify`, `list`.
+    #[command(subcommand)]
+    Audit(Box<Audit>),
+    /// Retention: `report`.
+    #[command(subcommand)]
+    Retention(retention::Retention),
     /// Empty what is overdue now, and say how many rows that were.
     Sweep(Database),
 }
@@ -76,6 +86,9 @@ pub(crate) struct Serve {
     pub(crate) mode: Mode,
     #[command(flatten)]
     pub(crate) roots: RootOptions,
+    /// Where signed audit checkpoints are appended, for you to ship off this machine. They go to the log too.
+    #[arg(long, env = "TOKEN_VAULT_AUDIT_CHECKPOINTS")]
+    audit_checkpoints: Option<PathBuf>,
     /// What `cargo xtask frame` built.
     #[arg(long, env = "TOKEN_VAULT_FRAME_DIR", default_value = "target/frame")]
     pub(crate) frame_dir: PathBuf,
@@ -101,7 +114,7 @@ enum Merchants {
     /// Make a merchant; answers its id.
     Create {
         #[command(flatten)]
-        database: Database,
+        vault: Box<Vault>,
         /// What people call it.
         #[arg(long)]
         name: String,
@@ -121,13 +134,10 @@ enum Keys {
 #[derive(Args)]
 struct CreateKey {
     #[command(flatten)]
-    database: Database,
+    vault: Vault,
     /// `pk`, `sk`, `rk` or `svc`.
     #[arg(long, value_parser = kind)]
     kind: Kind,
-    /// Test or live.
-    #[arg(long, default_value = "test", value_parser = mode)]
-    mode: Mode,
     /// The merchant it belongs to; for `svc`, a merchant it may act for (repeat for several).
     #[arg(long = "merchant")]
     merchants: Vec<String>,
@@ -174,13 +184,25 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             }
             bail!("not fit to go live: see the checks whose `ok` is false");
         }
-        Command::Merchants(Merchants::Create { database, name }) => {
-            create_merchant(&database, name).await
+        Command::Merchants(Merchants::Create { vault, name }) => {
+            create_merchant(&vault, name).await
         }
         Command::Merchants(Merchants::List(database)) => list_merchants(&database).await,
         Command::Keys(Keys::Create(options)) => create_key(*options).await,
         Command::Keys(Keys::More(command)) => key_commands::run(command).await,
         Command::Destinations(command) => print(&forward::command::run(command).await?),
+        Command::Audit(command) => match *command {
+            Audit::Verify(options) => {
+                let (store, root) = options.vault.open(&Clock::system()).await?;
+                let keys = AuditKeys::open(&store, &root).await?;
+                audit::command::run_verify(options, &store, &keys).await
+            }
+            Audit::List(options) => {
+                let store = open(&options.database)?;
+                audit::command::run_list(options, &store, Clock::system().now()).await
+            }
+        },
+        Command::Retention(command) => retention::run(command).await,
         Command::Sweep(database) => {
             let now = Clock::system().now();
             let rows = open(&database)?
@@ -201,18 +223,22 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     }
     options.listeners.check()?;
     let stop = Stop::on_signal()?;
+    let process = vault_api::ids::new_id("proc");
+    let checkpoints = checkpoint::Checkpoints::new(options.audit_checkpoints.as_deref())?;
+    let checkpoints = Arc::new(checkpoints);
     let (store, clock) = (
         open(&options.database)?,
         Clock::from_option(options.clock_file.as_deref()),
     );
+    let root = options.roots.open(options.mode, &store, clock.now());
+    let root = root.await?;
+    Ledger::attach(&store, AuditKey::of(&root), &process)?;
     let parts = Parts {
-        root: options
-            .roots
-            .open(options.mode, &store, clock.now())
-            .await?,
+        root,
         store,
         tenants: TenantKeys::default(),
-        epochs: Default::default(),
+        epochs: Epochs::new(&process),
+        replicas: Replicas::new(&process),
         sealing: Default::default(),
         destinations: match &options.destinations {
             Some(file) => Destinations::read(file, options.mode == Mode::Live)?,
@@ -221,16 +247,23 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         cvvs: CvvPolicy::new(options.cvv_mode, options.cvv_retry),
         frame: FrameFiles::read(&options.frame_dir)?.with_payments(options.payments_url),
         clock,
+        refusals: Default::default(),
         metrics: Metrics::default(),
         doors: options.listeners.doors(&stop),
-        process: vault_api::ids::new_id("proc"),
+        process,
     };
     let app = App::new(parts);
     forward::running::start(&app, stop.clone()).await?;
+    replicas::join(&app).await?;
+    tokio::spawn(replicas::run(app.clone(), stop.clone()));
+    let making = checkpoint::run(app.clone(), checkpoints.clone(), stop.clone());
+    tokio::spawn(making);
     tokio::spawn(sweep_until(app.clone(), stop.clone()));
     tokio::spawn(key_commands::reload_roots_on_hangup(app.clone()));
     listeners::serve(&app, &options.listeners, stop).await?;
-    Ok(forward::running::end(&app).await?)
+    forward::running::last_sends(&app).await?;
+    checkpoint::finish(&app, &checkpoints).await;
+    Ok(replicas::part(&app).await?)
 }
 
 // Destroys keys and empties rows whose time is over.
@@ -256,10 +289,11 @@ pub(crate) fn open(database: &Database) -> anyhow::Result<Store> {
     Ok(Store::open(&database.database, records::MIGRATIONS)?)
 }
 
-async fn create_merchant(database: &Database, name: String) -> anyhow::Result<()> {
+async fn create_merchant(vault: &Vault, name: String) -> anyhow::Result<()> {
+    let (store, _) = vault.open(&Clock::system()).await?;
     let (id, now) = (vault_api::ids::new_id("mer"), Clock::system().now());
     let answer = json!({ "id": id, "name": name });
-    open(database)?
+    store
         .write(move |tx| {
             records::keys::create_merchant(tx, &id, &name, now)?;
             audit::record(tx, &operator(&id), Act::CreateMerchant, &id, "created", now)
@@ -282,9 +316,9 @@ async fn create_key(options: CreateKey) -> anyhow::Result<()> {
     let key = match &options.publishable_key {
         Some(text) => ApiKey::parse(text)
             .context("--publishable-key is malformed (its checksum is part of it)")?,
-        None => ApiKey::random(options.kind, options.mode),
+        None => ApiKey::random(options.kind, options.vault.mode),
     };
-    if (key.kind(), key.mode()) != (options.kind, options.mode) {
+    if (key.kind(), key.mode()) != (options.kind, options.vault.mode) {
         bail!("--publishable-key is of another kind or mode");
     }
     let (id, now) = (vault_api::ids::new_id("key"), Clock::system().now());
@@ -309,7 +343,8 @@ async fn create_key(options: CreateKey) -> anyhow::Result<()> {
         },
     };
     let answer = json!({ "id": id, "key": key.expose() });
-    open(&options.database)?
+    let (store, _) = options.vault.open(&Clock::system()).await?;
+    store
         .write(move |tx| {
             records::keys::create_key(tx, &id, &key, merchant.as_deref(), &limits, now)?;
             key_rules::set(tx, &id, &rules)?;

@@ -6,6 +6,7 @@ use service::Clock;
 use service::health::Metrics;
 use store::Store;
 
+use crate::audit::refusals::Refusals;
 use crate::crypto::cvv::Epochs;
 use crate::crypto::root::Root;
 use crate::crypto::sealing::SealingKeys;
@@ -13,6 +14,7 @@ use crate::forward::Destinations;
 use crate::forward::retry::CvvPolicy;
 use crate::http::doors::Doors;
 use crate::public::FrameFiles;
+use crate::replicas::Replicas;
 use crate::tenants::TenantKeys;
 
 /// The vault.
@@ -29,6 +31,8 @@ pub struct Parts {
     pub tenants: TenantKeys,
     /// Keys of CVVs.
     pub epochs: Epochs,
+    /// The other processes on this database.
+    pub replicas: Replicas,
     /// Keys that browsers seal to.
     pub sealing: SealingKeys,
     /// Where cards may be sent.
@@ -39,6 +43,8 @@ pub struct Parts {
     pub frame: FrameFiles,
     /// The time.
     pub clock: Clock,
+    /// Refusals of this minute, for the audit.
+    pub refusals: Refusals,
     /// Counters.
     pub metrics: Metrics,
     /// What guards the listeners.

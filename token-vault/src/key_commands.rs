@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use vault_api::keys::{ApiKey, Mode};
 
 use crate::admin::{self, Database};
-use crate::audit::{self, Act};
+use crate::audit::{self, Act, AuditKey, Ledger};
 use crate::crypto::root::{Root, RootSpec, Roots};
 use crate::{App, Error, inventory, records, rotation};
 
@@ -45,7 +45,21 @@ impl RootOptions {
         Root::open(Roots::new(named, self.roots_file.clone()), mode, store, now).await
     }
 
-    // For commands on a vault that exists: a mistyped path must not make a root.
+    // For commands: where the database has a root, a mistyped path must not make another.
+    async fn open_known(&self, mode: Mode, store: &Store, now: i64) -> anyhow::Result<Root> {
+        let known = store
+            .read(move |tx| records::roots::active(tx, mode))
+            .await?;
+        if known.is_some() {
+            return self.open_existing(mode, store, now).await;
+        }
+        self.open(mode, store, now).await
+    }
+
+    /// Opens the roots; makes no file.
+    ///
+    /// # Errors
+    /// What stands in the way, for the operator.
     pub(crate) async fn open_existing(
         &self,
         mode: Mode,
@@ -76,7 +90,7 @@ pub(crate) enum Keys {
     /// Replace an API key: prints the new one, the old one works until the overlap is over.
     Roll {
         #[command(flatten)]
-        database: Database,
+        vault: Vault,
         /// The key to replace, `key_..`.
         #[arg(long)]
         id: String,
@@ -87,12 +101,12 @@ pub(crate) enum Keys {
     /// End an API key now.
     Revoke {
         #[command(flatten)]
-        database: Database,
+        vault: Vault,
         /// The key, `key_..`.
         #[arg(long)]
         id: String,
     },
-    /// Rotate encryption keys while the vault serves.
+    /// Rotate encryption keys, or the audit key, while the vault serves.
     #[command(subcommand)]
     Rotate(Rotate),
     /// The crypto architecture that is running (PCI DSS 3.6.1.1).
@@ -127,18 +141,20 @@ pub(crate) enum Rotate {
         #[arg(long)]
         to: RootSpec,
     },
+    /// The audit key: new chains are under the new one, former ones still verify.
+    Audit(Vault),
 }
 
-/// A vault whose keys are to be changed.
+/// The vault that a command works on. Its root is needed by whatever is audited: it guards the audit key.
 #[derive(Args)]
 pub(crate) struct Vault {
     #[command(flatten)]
-    database: Database,
+    pub(crate) database: Database,
     #[command(flatten)]
-    roots: RootOptions,
+    pub(crate) roots: RootOptions,
     /// Test or live.
     #[arg(long, env = "TOKEN_VAULT_MODE", default_value = "test", value_parser = admin::mode)]
-    mode: Mode,
+    pub(crate) mode: Mode,
 }
 
 fn duration(text: &str) -> Result<i64, String> {
@@ -169,12 +185,8 @@ pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
             let keys = admin::open(&database)?.read(records::keys::all).await?;
             admin::print(&serde_json::to_value(keys)?)
         }
-        Keys::Roll {
-            database,
-            id,
-            overlap,
-        } => roll(&database, id, clock.now(), overlap).await,
-        Keys::Revoke { database, id } => revoke(&database, id, clock.now()).await,
+        Keys::Roll { vault, id, overlap } => roll(&vault, id, &clock, overlap).await,
+        Keys::Revoke { vault, id } => revoke(&vault, id, &clock).await,
         Keys::Inventory { database, mode, .. } => {
             let store = admin::open(&database)?;
             admin::print(&inventory::of(&store, mode, clock.now()).await?)
@@ -197,27 +209,36 @@ pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
             let done = rotation::root(&store, &root, &clock, to.as_ref(), &actor).await?;
             admin::print(&serde_json::to_value(done)?)
         }
+        Keys::Rotate(Rotate::Audit(vault)) => {
+            let (store, root) = vault.open(&clock).await?;
+            let actor = admin::operator("");
+            let done = audit::rotation::rotate(&store, &root, &clock, &actor).await?;
+            admin::print(&serde_json::to_value(done)?)
+        }
     }
 }
 
 impl Vault {
-    async fn open(&self, clock: &Clock) -> anyhow::Result<(Store, Root)> {
+    /// Opens store and root. What is done in the store can be audited: its events are a chain of this command's.
+    pub(crate) async fn open(&self, clock: &Clock) -> anyhow::Result<(Store, Root)> {
         let store = admin::open(&self.database)?;
         let root = self
             .roots
-            .open_existing(self.mode, &store, clock.now())
+            .open_known(self.mode, &store, clock.now())
             .await?;
+        Ledger::attach(&store, AuditKey::of(&root), &vault_api::ids::new_id("cli"))?;
         Ok((store, root))
     }
 }
 
-async fn roll(database: &Database, old: String, now: i64, overlap: i64) -> anyhow::Result<()> {
-    let store = admin::open(database)?;
+async fn roll(vault: &Vault, old: String, clock: &Clock, overlap: i64) -> anyhow::Result<()> {
+    let ((store, _), now) = (vault.open(clock).await?, clock.now());
     let asked = old.clone();
     let (kind, mode) = store
         .read(move |tx| records::keys::kind_of(tx, &asked, now))
         .await?
         .context("there is no such key, or it has ended; see `keys list`")?;
+    of_mode(mode, vault.mode)?;
     let (id, key) = (vault_api::ids::new_id("key"), ApiKey::random(kind, mode));
     let ends_at = now + overlap;
     let answer =
@@ -237,9 +258,25 @@ async fn roll(database: &Database, old: String, now: i64, overlap: i64) -> anyho
     admin::print(&answer)
 }
 
-async fn revoke(database: &Database, id: String, now: i64) -> anyhow::Result<()> {
+// An act on a key of one mode belongs into that mode's audit, under that mode's root.
+fn of_mode(key: Mode, given: Mode) -> anyhow::Result<()> {
+    if key == given {
+        return Ok(());
+    }
+    bail!("this is a {key} key; give --mode {key} and the root of {key} mode");
+}
+
+async fn revoke(vault: &Vault, id: String, clock: &Clock) -> anyhow::Result<()> {
+    let ((store, _), now) = (vault.open(clock).await?, clock.now());
     let answer = json!({ "id": id, "revoked": true });
-    let revoked = admin::open(database)?
+    let asked = id.clone();
+    let found = store
+        .read(move |tx| records::keys::kind_of(tx, &asked, now))
+        .await?;
+    if let Some((_, mode)) = found {
+        of_mode(mode, vault.mode)?;
+    }
+    let revoked = store
         .write(move |tx| {
             let revoked = records::keys::revoke(tx, &id, now)?;
             if revoked {

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`app`] (what a running vault holds), [`public`] (frame, field sessions, tokenise), [`private`]
 //! (exchange, stored cards, keys), [`forward`] (one send of a card to an acquirer), [`crypto`], [`records`] (all SQL),
-//! [`audit`], [`rotation`] and [`inventory`] of keys. [`http`] holds what the listeners share, [`listeners`] starts
+//! [`audit`], [`rotation`] and [`inventory`] of keys, [`replicas`] (several processes on one database). [`http`] holds what the listeners share, [`listeners`] starts
 //! them, [`operator`] is the admin one; [`admin`] is the operator's command line, [`key_commands`] its part about keys,
 //! [`config`] its file, [`doctor`] its check before go-live.
 
@@ -15,6 +15,7 @@ pub mod crypto;
 pub mod doctor;
 pub mod error;
 pub mod forward;
+pub mod harden;
 pub mod http;
 pub mod inventory;
 pub mod key_commands;
@@ -23,6 +24,8 @@ pub mod operator;
 pub mod private;
 pub mod public;
 pub mod records;
+pub mod replicas;
+mod retention;
 pub mod rotation;
 pub mod tenants;
 

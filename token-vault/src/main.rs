@@ -9,5 +9,6 @@ static ALLOCATOR: ZeroAlloc<std::alloc::System> = ZeroAlloc(std::alloc::System);
 async fn main() -> anyhow::Result<()> {
     let cli = token_vault::config::parse(std::env::args_os())?;
     service::log::init("token-vault");
+    token_vault::harden::harden();
     token_vault::admin::run(cli).await
 }

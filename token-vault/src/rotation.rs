@@ -19,6 +19,7 @@ use crate::crypto::envelope::{Place, TenantKey};
 use crate::crypto::root::{Provider, Root};
 use crate::crypto::secrets::{self, Purpose};
 use crate::records;
+use crate::records::secrets::StoredSecret;
 use crate::tenants::{self, NewKey};
 
 /// Rows a transaction rewraps: about a millisecond of the one writer's time.
@@ -351,25 +352,33 @@ async fn rewrap_tenant_keys(store: &Store, root: &Root, to: &dyn Provider) -> an
 async fn rewrap_secrets(store: &Store, root: &Root, to: &dyn Provider) -> anyhow::Result<u64> {
     let (mode, mut many) = (root.mode(), 0);
     for purpose in Purpose::ALL {
-        let stored = store
-            .read(move |tx| records::secrets::current(tx, mode, purpose))
-            .await?
-            .context("a secret of the service is missing")?;
-        if stored.root_id == to.id() {
-            continue;
-        }
-        let place = secrets::place(mode, purpose, stored.generation);
-        let old = root.provider_or_reload(&stored.root_id).await?;
-        let key = old.unwrap(&stored.wrapped, place).await?;
-        let (fresh, new_root) = (to.wrap(&key, place).await?, to.id().to_owned());
-        let done = store
-            .write(move |tx| {
-                records::secrets::rewrap(tx, mode, purpose, &stored, &new_root, &fresh)
-            })
+        // Every generation: former audit keys still verify.
+        let all = store
+            .read(move |tx| records::secrets::all(tx, mode, purpose))
             .await?;
-        many += u64::from(done);
+        for stored in all.into_iter().filter(|stored| stored.root_id != to.id()) {
+            many += u64::from(rewrap_secret(store, root, to, purpose, stored).await?);
+        }
     }
     Ok(many)
+}
+
+async fn rewrap_secret(
+    store: &Store,
+    root: &Root,
+    to: &dyn Provider,
+    purpose: Purpose,
+    stored: StoredSecret,
+) -> anyhow::Result<bool> {
+    let mode = root.mode();
+    let place = secrets::place(mode, purpose, stored.generation);
+    let old = root.provider_or_reload(&stored.root_id).await?;
+    let key = old.unwrap(&stored.wrapped, place).await?;
+    let (fresh, new_root) = (to.wrap(&key, place).await?, to.id().to_owned());
+    let done = store
+        .write(move |tx| records::secrets::rewrap(tx, mode, purpose, &stored, &new_root, &fresh))
+        .await?;
+    Ok(done)
 }
 
 // Returns once every transaction that was open at the call has ended: none of them seals under the old key any more.

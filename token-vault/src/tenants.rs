@@ -11,6 +11,7 @@ use store::{Store, Tx, params};
 use vault_api::keys::Mode;
 use zeroize::Zeroizing;
 
+use crate::audit::{self, Act, Actor};
 use crate::crypto::envelope::TenantKey;
 use crate::crypto::root::{Root, Wrapped};
 use crate::crypto::{self, CannotOpen, Key};
@@ -173,11 +174,19 @@ async fn make(store: &Store, root: &Root, merchant: &str, now: i64) -> Result<()
                     return Ok(false);
                 }
                 // Of two processes that make the first key at once, one inserts and both use that.
-                tx.execute(
+                let made = tx.execute(
                     "insert into tenant_keys (id, merchant, mode, generation, root_id, wrapped, state, created_at)
                      values ($1, $2, $3, 1, $4, $5, 'active', $6) on conflict do nothing",
                     params![&new.id, &merchant, mode.as_str(), &new.root_id, &new.wrapped, now],
                 )?;
+                if made == 1 {
+                    let actor = Actor {
+                        merchant: merchant.clone(),
+                        id: "vault".to_owned(),
+                        request_id: String::new(),
+                    };
+                    audit::record(tx, &actor, Act::CreateTenantKey, &new.id, "created", now)?;
+                }
                 Ok::<_, Error>(true)
             })
             .await?;

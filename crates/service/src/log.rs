@@ -20,6 +20,7 @@ pub const FIELDS: &[&str] = &[
     "admin",
     "algorithm",
     "attempt",
+    "checkpoint",
     "code",
     "count",
     "delivery",

@@ -11,6 +11,7 @@ mod error;
 mod figures;
 pub mod idempotency;
 mod job;
+mod lane;
 pub mod migrate;
 pub mod outbox;
 mod pg;
@@ -24,10 +25,12 @@ pub use migrate::Migration;
 pub use tx::Tx;
 pub use value::{Row, Value};
 
+use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use job::{Job, Queue, Task};
+use lane::Context;
 
 /// Where the data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,7 @@ struct Inner {
     writes: Queue,
     reads: Queue,
     postgres: bool,
+    context: Context,
 }
 
 impl Store {
@@ -71,13 +75,14 @@ impl Store {
     /// # Errors
     /// What stood in the way; the message says what to do.
     pub fn open(location: &Location, migrations: &[Migration]) -> Result<Self, Error> {
+        let context = Context::default();
         let (writes, reads, postgres) = match location {
             Location::Sqlite(path) => {
-                let (writes, reads) = sqlite::open(path, migrations)?;
+                let (writes, reads) = sqlite::open(path, migrations, &context)?;
                 (writes, reads, false)
             }
             Location::Postgres(url) => {
-                let (writes, reads) = pg::open(url, migrations)?;
+                let (writes, reads) = pg::open(url, migrations, &context)?;
                 (writes, reads, true)
             }
         };
@@ -85,6 +90,7 @@ impl Store {
             writes,
             reads,
             postgres,
+            context,
         })))
     }
 
@@ -119,6 +125,18 @@ impl Store {
     #[must_use]
     pub fn figures(&self) -> (Figures, Figures) {
         (self.0.writes.1.read(), self.0.reads.1.read())
+    }
+
+    /// Gives every transaction something of the service's own, found again with [`Tx::context`]. Once; false when
+    /// there was one before.
+    pub fn set_context<T: Any + Send + Sync>(&self, context: T) -> bool {
+        self.0.context.set(Arc::new(context)).is_ok()
+    }
+
+    /// What [`Store::set_context`] gave, if it is of this type.
+    #[must_use]
+    pub fn context<T: Any>(&self) -> Option<&T> {
+        self.0.context.get()?.downcast_ref()
     }
 
     /// Whether this is PostgreSQL.

@@ -2,17 +2,32 @@
 
 use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
 use crate::job::{Inbox, Job, Outcome, Queue, queue};
+use crate::lane::{Context, Lane};
 use crate::{Error, Migration, Tx, migrate};
 
 /// How many transactions one fsync may carry.
 const GROUP: usize = 256;
 const READERS: usize = 4;
 
-pub(crate) fn open(path: &Path, migrations: &[Migration]) -> Result<(Queue, Queue), Error> {
+/// How often the write-ahead log is emptied: until then it holds old pages, with what has since been deleted.
+const TRUNCATE_EVERY: Duration = Duration::from_secs(30);
+
+/// Writers wait no longer than this for a reader that keeps the log from being emptied.
+const TRUNCATE_WAIT: Duration = Duration::from_millis(50);
+
+/// Any other lock is waited for this long.
+const BUSY: Duration = Duration::from_secs(10);
+
+pub(crate) fn open(
+    path: &Path,
+    migrations: &[Migration],
+    context: &Context,
+) -> Result<(Queue, Queue), Error> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(Error::Directory)?;
     }
@@ -23,22 +38,23 @@ pub(crate) fn open(path: &Path, migrations: &[Migration]) -> Result<(Queue, Queu
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;",
     )?;
     writer.execute_batch("BEGIN IMMEDIATE")?;
-    migrate::up(&mut Tx::sqlite(&writer), migrations)?;
+    migrate::up(&mut Tx::sqlite(&writer, &Lane::default()), migrations)?;
     writer.execute_batch("COMMIT")?;
 
     let (writes, inbox) = queue();
+    let lane = Lane::writer(0, context);
     thread::Builder::new()
         .name("store-writer".into())
-        .spawn(move || write_loop(&writer, &inbox))
+        .spawn(move || write_loop(&writer, &inbox, &lane))
         .map_err(Error::Directory)?;
     let (reads, inbox) = queue();
     for _ in 0..READERS {
         let reader = connect(path, OpenFlags::default())?;
         reader.execute_batch("PRAGMA query_only=ON")?;
-        let inbox = inbox.clone();
+        let (inbox, lane) = (inbox.clone(), Lane::reader(context));
         thread::Builder::new()
             .name("store-reader".into())
-            .spawn(move || read_loop(&reader, &inbox))
+            .spawn(move || read_loop(&reader, &inbox, &lane))
             .map_err(Error::Directory)?;
     }
     Ok((writes, reads))
@@ -57,16 +73,17 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(256);
     connection.execute_batch("PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;")?;
     Ok(connection)
 }
 
-fn write_loop(connection: &Connection, inbox: &Inbox) {
+fn write_loop(connection: &Connection, inbox: &Inbox, lane: &Lane) {
+    let mut truncated = Instant::now();
     while let Some(mut jobs) = inbox.take(GROUP) {
-        let started = std::time::Instant::now();
-        let committed = group(connection, &mut jobs);
+        let started = Instant::now();
+        let committed = group(connection, &mut jobs, lane);
         inbox.1.committed(jobs.len(), started.elapsed());
         for job in jobs {
             job.answer(
@@ -76,15 +93,18 @@ fn write_loop(connection: &Connection, inbox: &Inbox) {
                     .map_err(|e| Error::CommitUnknown(e.to_string())),
             );
         }
+        if truncated.elapsed() >= TRUNCATE_EVERY && truncate_wal(connection) {
+            truncated = Instant::now();
+        }
     }
 }
 
 // One transaction for the group, a savepoint for each member: a member that fails rolls back alone.
-fn group(connection: &Connection, jobs: &mut [Job]) -> Result<(), Error> {
+fn group(connection: &Connection, jobs: &mut [Job], lane: &Lane) -> Result<(), Error> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     for job in jobs {
         connection.execute_batch("SAVEPOINT member")?;
-        if job.run(&mut Tx::sqlite(connection)) != Outcome::Keep {
+        if job.run(&mut Tx::sqlite(connection, lane)) != Outcome::Keep {
             connection.execute_batch("ROLLBACK TO member")?;
         }
         connection.execute_batch("RELEASE member")?;
@@ -95,13 +115,31 @@ fn group(connection: &Connection, jobs: &mut [Job]) -> Result<(), Error> {
     })
 }
 
-fn read_loop(connection: &Connection, inbox: &Inbox) {
+fn read_loop(connection: &Connection, inbox: &Inbox, lane: &Lane) {
     while let Some(jobs) = inbox.take(1) {
         for mut job in jobs {
-            let started = std::time::Instant::now();
-            job.run(&mut Tx::sqlite(connection));
+            let started = Instant::now();
+            job.run(&mut Tx::sqlite(connection, lane));
             inbox.1.committed(1, started.elapsed());
             job.answer(Ok(()));
         }
     }
+}
+
+// Whether the log is empty now. Not so while another connection reads an old page of it: then after a later group.
+fn truncate_wal(connection: &Connection) -> bool {
+    let truncate = || -> Result<bool, rusqlite::Error> {
+        connection.busy_timeout(TRUNCATE_WAIT)?;
+        let busy: i64 =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
+    };
+    let done = truncate();
+    if let Err(error) = connection.busy_timeout(BUSY) {
+        tracing::warn!(%error, "the busy timeout could not be set");
+    }
+    done.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the write-ahead log could not be emptied; it will be tried again");
+        false
+    })
 }

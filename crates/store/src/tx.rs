@@ -1,13 +1,18 @@
 //! A transaction: statements against whichever database is there.
 
+use std::any::Any;
 use std::collections::HashMap;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
+use crate::lane::Lane;
 use crate::{Error, Row, Value};
 
 /// A transaction, or a reading connection.
-pub struct Tx<'a>(Connection<'a>);
+pub struct Tx<'a> {
+    connection: Connection<'a>,
+    lane: &'a Lane,
+}
 
 enum Connection<'a> {
     Sqlite(&'a rusqlite::Connection),
@@ -21,12 +26,35 @@ enum Connection<'a> {
 pub(crate) type Prepared = HashMap<String, postgres::Statement>;
 
 impl<'a> Tx<'a> {
-    pub(crate) fn sqlite(connection: &'a rusqlite::Connection) -> Self {
-        Self(Connection::Sqlite(connection))
+    pub(crate) fn sqlite(connection: &'a rusqlite::Connection, lane: &'a Lane) -> Self {
+        Self {
+            connection: Connection::Sqlite(connection),
+            lane,
+        }
     }
 
-    pub(crate) fn postgres(client: &'a mut postgres::Client, prepared: &'a mut Prepared) -> Self {
-        Self(Connection::Postgres { client, prepared })
+    pub(crate) fn postgres(
+        client: &'a mut postgres::Client,
+        prepared: &'a mut Prepared,
+        lane: &'a Lane,
+    ) -> Self {
+        Self {
+            connection: Connection::Postgres { client, prepared },
+            lane,
+        }
+    }
+
+    /// Names the writer connection this transaction runs on (SQLite has one, PostgreSQL several): no two transactions
+    /// of a lane run at once. None on a connection that only reads.
+    #[must_use]
+    pub fn lane(&self) -> Option<u32> {
+        self.lane.number
+    }
+
+    /// What [`crate::Store::set_context`] gave, if it is of this type. It outlives the statements of the transaction.
+    #[must_use]
+    pub fn context<T: Any>(&self) -> Option<&'a T> {
+        self.lane.context.get()?.downcast_ref()
     }
 
     /// Runs a statement; how many rows it changed.
@@ -34,7 +62,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// The database's.
     pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
-        match &mut self.0 {
+        match &mut self.connection {
             Connection::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(&sqlite_sql(sql))?;
                 Ok(statement.execute(rusqlite::params_from_iter(params))? as u64)
@@ -53,7 +81,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// The database's.
     pub fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Error> {
-        match &mut self.0 {
+        match &mut self.connection {
             Connection::Sqlite(connection) => sqlite_rows(connection, sql, params),
             Connection::Postgres { client, prepared } => {
                 let statement = prepare(client, prepared, sql)?;
@@ -78,7 +106,7 @@ impl<'a> Tx<'a> {
 
     /// Several statements without parameters, for migrations.
     pub(crate) fn batch(&mut self, sql: &str) -> Result<(), Error> {
-        match &mut self.0 {
+        match &mut self.connection {
             Connection::Sqlite(connection) => Ok(connection.execute_batch(sql)?),
             Connection::Postgres { client, .. } => Ok(client.batch_execute(sql)?),
         }
@@ -87,7 +115,7 @@ impl<'a> Tx<'a> {
     /// Whether this is PostgreSQL.
     #[must_use]
     pub fn is_postgres(&self) -> bool {
-        matches!(self.0, Connection::Postgres { .. })
+        matches!(self.connection, Connection::Postgres { .. })
     }
 }
 

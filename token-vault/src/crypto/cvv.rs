@@ -3,14 +3,17 @@
 //! Epochs start every 5 minutes; an epoch's key is destroyed 20 minutes after its start. A CVV is sealed under
 //! HKDF(epoch key, bearer secret, record id), so it takes the process's memory, the token and the database together
 //! to read one, and after the epoch nothing does, backups included. A restart loses CVVs and nothing else.
+//!
+//! Each process has epoch keys of its own, so nothing needs to be agreed on; they are handed to the other replicas
+//! ahead of time (`crate::replicas`).
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use card::Brand;
 use pan::Cvv;
 use zeroize::Zeroizing;
 
+use super::locked::LockedKey;
 use super::{CannotOpen, Key, derive, envelope, random};
 
 /// Seconds between epochs.
@@ -19,15 +22,46 @@ pub const EPOCH: i64 = 5 * 60;
 /// Seconds from an epoch's start to its key's end.
 pub const LIFE: i64 = 20 * 60;
 
-/// The epoch keys of this process.
-#[derive(Default)]
-pub struct Epochs(Mutex<BTreeMap<i64, Key>>);
+/// A key is made this many seconds before its epoch, so that the other replicas have it when it is used.
+const AHEAD: i64 = 60;
+
+/// The epoch keys that this process has: its own, and those of other replicas.
+pub struct Epochs {
+    process: String,
+    keys: Mutex<Vec<EpochKey>>,
+}
+
+struct EpochKey {
+    id: String,
+    epoch: i64,
+    own: bool,
+    key: LockedKey,
+}
+
+/// A key on its way to another replica.
+pub struct Shared {
+    /// Names it.
+    pub id: String,
+    /// Its epoch.
+    pub epoch: i64,
+    /// The key.
+    pub key: Key,
+}
+
+impl Default for Epochs {
+    /// The epochs of a process that nobody else must name.
+    fn default() -> Self {
+        Self::new(&vault_api::ids::new_id("proc"))
+    }
+}
 
 /// A CVV at rest.
 #[derive(Clone)]
 pub struct SealedCvv {
     /// The epoch whose key seals it.
     pub epoch: i64,
+    /// Which of that epoch's keys.
+    pub key: String,
     /// The sealed digits.
     pub sealed: Vec<u8>,
 }
@@ -41,12 +75,69 @@ impl SealedCvv {
 }
 
 impl Epochs {
+    /// No keys yet.
+    #[must_use]
+    pub fn new(process: &str) -> Self {
+        Self {
+            process: process.to_owned(),
+            keys: Mutex::default(),
+        }
+    }
+
+    /// Makes this epoch's key and, shortly before it starts, the next one's.
+    pub fn prepare(&self, now: i64) {
+        self.destroy_old(now);
+        self.own(now.div_euclid(EPOCH));
+        self.own((now + AHEAD).div_euclid(EPOCH));
+    }
+
+    /// Every key that lives for longer than `margin` seconds, to be handed to the other replicas.
+    #[must_use]
+    pub fn shared(&self, now: i64, margin: i64) -> Vec<Shared> {
+        self.destroy_old(now);
+        self.lock()
+            .iter()
+            .filter(|key| key.epoch * EPOCH + LIFE > now + margin)
+            .map(|key| Shared {
+                id: key.id.clone(),
+                epoch: key.epoch,
+                key: key.key.copy(),
+            })
+            .collect()
+    }
+
+    /// Takes in another replica's key. It opens CVVs; this process seals under its own.
+    pub fn learn(&self, shared: &Shared, now: i64) {
+        let over = shared.epoch * EPOCH + LIFE <= now;
+        if !over && !self.knows(&shared.id) {
+            self.lock().push(EpochKey {
+                id: shared.id.clone(),
+                epoch: shared.epoch,
+                own: false,
+                key: LockedKey::new(&shared.key),
+            });
+        }
+    }
+
+    /// Whether this process has the key.
+    #[must_use]
+    pub fn knows(&self, id: &str) -> bool {
+        self.lock().iter().any(|key| key.id == id)
+    }
+
+    /// The process whose key this is, by the key's id.
+    #[must_use]
+    pub fn process_of(id: &str) -> &str {
+        id.split('.').next().unwrap_or(id)
+    }
+
     /// Seals a CVV under the current epoch for the holder of `secret`.
     #[must_use]
     pub fn seal(&self, cvv: &Cvv, secret: &str, record: &str, now: i64) -> SealedCvv {
         self.seal_in(now.div_euclid(EPOCH), cvv, secret, record, now)
             .unwrap_or(SealedCvv {
                 epoch: 0,
+                key: String::new(),
                 sealed: vec![],
             })
     }
@@ -63,9 +154,10 @@ impl Epochs {
         brand: Brand,
         now: i64,
     ) -> Result<Cvv, CannotOpen> {
-        let key = self.key(at_rest.epoch, now).ok_or(CannotOpen)?;
+        self.destroy_old(now);
+        let key = self.find(|key| key.id == at_rest.key && key.epoch == at_rest.epoch);
         let key = derive(
-            &key[..],
+            &key.ok_or(CannotOpen)?.1[..],
             &[b"cardseal/cvv/1", secret.as_bytes(), record.as_bytes()],
         );
         let plain = envelope::open(&key, record.as_bytes(), &at_rest.sealed)?;
@@ -88,8 +180,7 @@ impl Epochs {
 
     /// Destroys the keys whose time is over. Called on a timer, and before every use.
     pub fn destroy_old(&self, now: i64) {
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.retain(|epoch, _| epoch * EPOCH + LIFE > now);
+        self.lock().retain(|key| key.epoch * EPOCH + LIFE > now);
     }
 
     #[expect(
@@ -104,28 +195,44 @@ impl Epochs {
         record: &str,
         now: i64,
     ) -> Option<SealedCvv> {
-        let key = self.key(epoch, now)?;
+        self.destroy_old(now);
+        if epoch == now.div_euclid(EPOCH) {
+            self.own(epoch);
+        }
+        let own = self.find(|key| key.epoch == epoch && key.own);
+        let (id, key) = own.or_else(|| self.find(|key| key.epoch == epoch))?;
         let key = derive(
             &key[..],
             &[b"cardseal/cvv/1", secret.as_bytes(), record.as_bytes()],
         );
         Some(SealedCvv {
             epoch,
+            key: id,
             sealed: envelope::seal(&key, record.as_bytes(), cvv.expose().as_bytes()),
         })
     }
 
-    fn key(&self, epoch: i64, now: i64) -> Option<Key> {
-        self.destroy_old(now);
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if epoch == now.div_euclid(EPOCH) {
-            return Some(
-                keys.entry(epoch)
-                    .or_insert_with(|| Zeroizing::new(random()))
-                    .clone(),
-            );
+    // Makes the process's own key of an epoch, unless it has one.
+    fn own(&self, epoch: i64) {
+        let mut keys = self.lock();
+        if !keys.iter().any(|key| key.own && key.epoch == epoch) {
+            keys.push(EpochKey {
+                id: format!("{}.{epoch}", self.process),
+                epoch,
+                own: true,
+                key: LockedKey::new(&Zeroizing::new(random())),
+            });
         }
-        keys.get(&epoch).cloned()
+    }
+
+    fn find(&self, which: impl Fn(&EpochKey) -> bool) -> Option<(String, Key)> {
+        let keys = self.lock();
+        let key = keys.iter().find(|key| which(key))?;
+        Some((key.id.clone(), key.key.copy()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<EpochKey>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod cvv;
 pub mod envelope;
+pub mod locked;
 pub mod root;
 pub mod sealing;
 pub mod secrets;

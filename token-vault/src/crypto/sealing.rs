@@ -20,6 +20,30 @@ pub const ISSUED_FOR: i64 = 30 * 60;
 /// A key opens for this long, then it is destroyed.
 pub const LIFE: i64 = 55 * 60;
 
+/// The next key is made this long before it is due.
+const AHEAD: i64 = 60;
+
+/// After so many seconds the other replicas have a key.
+const SETTLED: i64 = 10;
+
+/// A key on its way to another replica.
+pub struct Shared {
+    /// Names it.
+    pub number: String,
+    /// When it was made.
+    pub made_at: i64,
+    /// Both private keys, X25519 then P-256, 32 bytes each.
+    pub secret: Zeroizing<Vec<u8>>,
+}
+
+impl Shared {
+    /// When the key is destroyed.
+    #[must_use]
+    pub fn expires_at(&self) -> i64 {
+        self.made_at + LIFE
+    }
+}
+
 /// Why a sealed card does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
@@ -45,11 +69,14 @@ pub struct SealingKeys(Mutex<Vec<Pair>>);
 
 struct Pair {
     number: String,
+    own: bool,
     made_at: i64,
     x25519: <X25519HkdfSha256 as Kem>::PrivateKey,
     p256: <DhP256HkdfSha256 as Kem>::PrivateKey,
     public: [SealingKey; 2],
 }
+
+type PairOf<K> = (<K as Kem>::PrivateKey, <K as Kem>::PublicKey);
 
 impl SealingKeys {
     /// The public keys to seal to now, one per suite.
@@ -57,16 +84,66 @@ impl SealingKeys {
     pub fn current(&self, now: i64) -> Vec<SealingKey> {
         let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pairs.retain(|pair| now < pair.made_at + LIFE);
-        if pairs
-            .last()
-            .is_none_or(|pair| now >= pair.made_at + ISSUED_FOR)
-        {
+        let issued = |pair: &&Pair, settled: i64| {
+            pair.own && (settled..ISSUED_FOR).contains(&(now - pair.made_at))
+        };
+        // One that the other replicas have had the time to take in, if there is one.
+        let of = |pairs: &[Pair]| {
+            let mut newest = pairs.iter().rev();
+            let found = newest.clone().find(|pair| issued(pair, SETTLED));
+            let found = found.or_else(|| newest.find(|pair| issued(pair, 0)));
+            found.map(|pair| pair.public.to_vec())
+        };
+        of(&pairs).unwrap_or_else(|| {
+            pairs.push(Pair::new(now));
+            of(&pairs).unwrap_or_default()
+        })
+    }
+
+    /// Makes the next key before the last one's time to be handed out is over.
+    pub fn prepare(&self, now: i64) {
+        self.destroy_old(now);
+        let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = pairs.iter().rev().find(|pair| pair.own);
+        if newest.is_none_or(|pair| now >= pair.made_at + ISSUED_FOR - AHEAD) {
             pairs.push(Pair::new(now));
         }
+    }
+
+    /// Every key that lives for longer than `margin` seconds, to be handed to the other replicas.
+    #[must_use]
+    pub fn shared(&self, now: i64, margin: i64) -> Vec<Shared> {
+        let pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pairs
-            .last()
-            .map(|pair| pair.public.to_vec())
-            .unwrap_or_default()
+            .iter()
+            .filter(|pair| now + margin < pair.made_at + LIFE)
+            .map(|pair| Shared {
+                number: pair.number.clone(),
+                made_at: pair.made_at,
+                secret: Zeroizing::new(
+                    [&pair.x25519.to_bytes()[..], &pair.p256.to_bytes()[..]].concat(),
+                ),
+            })
+            .collect()
+    }
+
+    /// Takes in another replica's key. It opens cards; this process hands out its own.
+    pub fn learn(&self, shared: &Shared, now: i64) {
+        let Some(pair) = Pair::shared(shared) else {
+            return;
+        };
+        let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if now < pair.made_at + LIFE && !pairs.iter().any(|known| known.number == pair.number) {
+            // Before the own ones, which stay in the order of their making.
+            pairs.insert(0, pair);
+        }
+    }
+
+    /// Whether this process has the key.
+    #[must_use]
+    pub fn knows(&self, number: &str) -> bool {
+        let pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pairs.iter().any(|pair| pair.number == number)
     }
 
     /// Destroys the keys whose time is over.
@@ -114,6 +191,40 @@ impl Pair {
         let number = vault_api::ids::random_base62(12);
         let (x25519, x25519_public) = X25519HkdfSha256::gen_keypair();
         let (p256, p256_public) = DhP256HkdfSha256::gen_keypair();
+        Self::of(
+            number,
+            true,
+            now,
+            (x25519, x25519_public),
+            (p256, p256_public),
+        )
+    }
+
+    fn shared(shared: &Shared) -> Option<Self> {
+        let (x25519, p256) = shared.secret.split_at_checked(32)?;
+        let x25519 = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(x25519).ok()?;
+        let p256 = <DhP256HkdfSha256 as Kem>::PrivateKey::from_bytes(p256).ok()?;
+        let publics = (
+            X25519HkdfSha256::sk_to_pk(&x25519),
+            DhP256HkdfSha256::sk_to_pk(&p256),
+        );
+        let (number, made_at) = (shared.number.clone(), shared.made_at);
+        Some(Self::of(
+            number,
+            false,
+            made_at,
+            (x25519, publics.0),
+            (p256, publics.1),
+        ))
+    }
+
+    fn of(
+        number: String,
+        own: bool,
+        made_at: i64,
+        (x25519, x25519_public): PairOf<X25519HkdfSha256>,
+        (p256, p256_public): PairOf<DhP256HkdfSha256>,
+    ) -> Self {
         let key = |kem: &str, public: &[u8]| SealingKey {
             kid: format!("{kem}.{number}"),
             kem: kem.to_owned(),
@@ -125,7 +236,8 @@ impl Pair {
         ];
         Self {
             number,
-            made_at: now,
+            own,
+            made_at,
             x25519,
             p256,
             public,

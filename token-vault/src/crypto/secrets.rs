@@ -26,11 +26,13 @@ pub enum Purpose {
     RowMac,
     /// Fingerprints of card numbers: a key of its own, not one that encrypts (PCI DSS 3.5.1.1).
     Fingerprint,
+    /// MACs audit events and signs checkpoints.
+    Audit,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Service, Self::RowMac, Self::Fingerprint];
+    pub const ALL: [Self; 4] = [Self::Service, Self::RowMac, Self::Fingerprint, Self::Audit];
 
     /// Its name in the store.
     #[must_use]
@@ -39,6 +41,7 @@ impl Purpose {
             Self::Service => "service",
             Self::RowMac => "row_mac",
             Self::Fingerprint => "fingerprint",
+            Self::Audit => "audit",
         }
     }
 
@@ -49,6 +52,7 @@ impl Purpose {
             Self::Service => "field sessions, request hashes, grants of stored cards",
             Self::RowMac => "row MACs of tokens, grants and stored cards",
             Self::Fingerprint => "per-tenant keyed hashes of card numbers",
+            Self::Audit => "MACs of audit events, signatures of checkpoints (Ed25519)",
         }
     }
 }
@@ -57,7 +61,8 @@ impl Purpose {
 pub struct ServiceSecrets {
     mode: Mode,
     /// In the order of [`Purpose::ALL`].
-    keys: [Key; 3],
+    keys: [Key; 4],
+    audit_generation: i64,
 }
 
 impl ServiceSecrets {
@@ -67,6 +72,7 @@ impl ServiceSecrets {
         Self {
             mode,
             keys: Purpose::ALL.map(|_| Zeroizing::new(random())),
+            audit_generation: 1,
         }
     }
 
@@ -82,6 +88,7 @@ impl ServiceSecrets {
         now: i64,
     ) -> anyhow::Result<Self> {
         let mut keys = Purpose::ALL.map(|_| Key::default());
+        let mut audit_generation = 1;
         for (key, purpose) in keys.iter_mut().zip(Purpose::ALL) {
             let stored = match find(store, mode, purpose).await? {
                 Some(stored) => stored,
@@ -97,8 +104,15 @@ impl ServiceSecrets {
             })?;
             let place = place(mode, purpose, stored.generation);
             *key = root.unwrap(&stored.wrapped, place).await?;
+            if purpose == Purpose::Audit {
+                audit_generation = stored.generation;
+            }
         }
-        Ok(Self { mode, keys })
+        Ok(Self {
+            mode,
+            keys,
+            audit_generation,
+        })
     }
 
     /// A key for a purpose, from the secret `service`.
@@ -117,6 +131,12 @@ impl ServiceSecrets {
             self.key(Purpose::RowMac),
             &[b"cardseal/row-mac/1", self.mode.as_str().as_bytes()],
         ))
+    }
+
+    /// The secret of the audit key, and its generation.
+    #[must_use]
+    pub fn audit(&self) -> (i64, &Key) {
+        (self.audit_generation, &self.keys[Purpose::Audit as usize])
     }
 
     /// The fingerprint of a card number for one merchant: the same number gives the same fingerprint there, another

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use service::{Clock, headers};
-use store::{Location, Store};
+use service::Clock;
+use store::{Store, Tx};
 use vault_api::keys::Mode;
 use zeroize::Zeroizing;
 
@@ -16,19 +16,21 @@ use super::destinations::check_entries;
 use super::registration::DestinationFile;
 use super::secrets;
 use crate::Error;
-use crate::audit::{self, Act, Actor};
-use crate::key_commands::RootOptions;
-use crate::records::{self, destinations as rows};
+use crate::admin::{self, Database, operator};
+use crate::audit::{self, Act};
+use crate::crypto::root::Root;
+use crate::key_commands::Vault;
+use crate::records::destinations as rows;
 
 /// `token-vault destinations ..`
 #[derive(Subcommand)]
 pub enum Command {
     /// Register the destinations of a file, each in place of the one of its name.
-    Add(OfFile),
+    Add(Box<OfFile>),
     /// List what is registered.
     List(Place),
     /// Remove a destination.
-    Remove(Named),
+    Remove(Box<Named>),
     /// Check a file without registering anything. Certificates and keys in files are read too.
     Check {
         /// The file.
@@ -50,15 +52,14 @@ pub enum Secret {
     /// List the names.
     List(Place),
     /// Remove a secret.
-    Remove(Named),
+    Remove(Box<Named>),
 }
 
-/// Where.
+/// Where to look.
 #[derive(Args)]
 pub struct Place {
-    /// `sqlite:PATH` or `postgres://..`
-    #[arg(long, env = "TOKEN_VAULT_DATABASE")]
-    database: Location,
+    #[command(flatten)]
+    database: Database,
     /// Test or live.
     #[arg(long, env = "TOKEN_VAULT_MODE", default_value = "test", value_parser = mode)]
     mode: Mode,
@@ -68,7 +69,7 @@ pub struct Place {
 #[derive(Args)]
 pub struct OfFile {
     #[command(flatten)]
-    here: Place,
+    vault: Vault,
     /// The file, as `serve --destinations` takes it.
     file: PathBuf,
 }
@@ -77,7 +78,7 @@ pub struct OfFile {
 #[derive(Args)]
 pub struct Named {
     #[command(flatten)]
-    here: Place,
+    vault: Vault,
     /// The name.
     name: String,
 }
@@ -87,8 +88,6 @@ pub struct Named {
 pub struct SetSecret {
     #[command(flatten)]
     named: Named,
-    #[command(flatten)]
-    roots: RootOptions,
     /// Read it from here instead of standard input.
     #[arg(long)]
     file: Option<PathBuf>,
@@ -104,14 +103,12 @@ fn mode(text: &str) -> Result<Mode, String> {
 /// What went wrong, for the operator.
 pub async fn run(command: Command) -> anyhow::Result<Value> {
     match command {
-        Command::Add(OfFile { here, file }) => add(&here, &file).await,
+        Command::Add(options) => add(&options.vault, &options.file).await,
         Command::List(here) => list(&here).await,
-        Command::Remove(Named { here, name }) => {
-            let mode = here.mode.as_str();
-            act(&here, Act::RemoveDestination, name, move |tx, name, _| {
-                rows::remove(tx, mode, name)
-            })
-            .await
+        Command::Remove(named) => {
+            let (mode, (store, _)) = (named.vault.mode.as_str(), open(&named.vault).await?);
+            let remove = move |tx: &mut Tx<'_>, name: &str, _| rows::remove(tx, mode, name);
+            act(&store, Act::RemoveDestination, named.name, remove).await
         }
         Command::Check { file, mode } => {
             let entries = check_entries(&file, mode.is_live())?;
@@ -119,22 +116,21 @@ pub async fn run(command: Command) -> anyhow::Result<Value> {
         }
         Command::Secret(Secret::Set(options)) => set_secret(*options).await,
         Command::Secret(Secret::List(here)) => {
-            let registered = registered(&here).await?;
+            let store = admin::open(&here.database)?;
+            let registered = registered(&store, here.mode).await?;
             let names: Vec<_> = registered.secrets.into_iter().map(|(n, _)| n).collect();
             Ok(json!({ "secrets": names }))
         }
-        Command::Secret(Secret::Remove(Named { here, name })) => {
-            let mode = here.mode.as_str();
-            act(&here, Act::RemoveSecret, name, move |tx, name, _| {
-                rows::remove_secret(tx, mode, name)
-            })
-            .await
+        Command::Secret(Secret::Remove(named)) => {
+            let (mode, (store, _)) = (named.vault.mode.as_str(), open(&named.vault).await?);
+            let remove = move |tx: &mut Tx<'_>, name: &str, _| rows::remove_secret(tx, mode, name);
+            act(&store, Act::RemoveSecret, named.name, remove).await
         }
     }
 }
 
-async fn add(here: &Place, file: &Path) -> anyhow::Result<Value> {
-    let mut entries = check_entries(file, here.mode.is_live())?;
+async fn add(vault: &Vault, file: &Path) -> anyhow::Result<Value> {
+    let mut entries = check_entries(file, vault.mode.is_live())?;
     let beside = file.parent().unwrap_or(Path::new("."));
     let mut texts = vec![];
     for entry in &mut entries {
@@ -147,18 +143,20 @@ async fn add(here: &Place, file: &Path) -> anyhow::Result<Value> {
         entry.resolve_files(beside)?;
         texts.push((entry.name.clone(), serde_json::to_string(entry)?));
     }
-    let known = registered(here).await?;
+    let (store, _) = open(vault).await?;
+    let known = registered(&store, vault.mode).await?;
     let missing: Vec<_> = entries
         .iter()
         .flat_map(DestinationFile::secret_names)
         .filter(|name| !known.secrets.iter().any(|(known, _)| known == name))
         .collect();
-    let (mode, now) = (here.mode.as_str(), Clock::system().now());
-    open(here)?
+    let (mode, now) = (vault.mode.as_str(), Clock::system().now());
+    store
         .write(move |tx| {
             for (name, text) in &texts {
                 rows::put(tx, mode, name, text, now)?;
-                audit::record(tx, &operator(), Act::AddDestination, name, "added", now)?;
+                let actor = operator("");
+                audit::record(tx, &actor, Act::AddDestination, name, "added", now)?;
             }
             Ok::<_, Error>(())
         })
@@ -171,7 +169,8 @@ async fn add(here: &Place, file: &Path) -> anyhow::Result<Value> {
 }
 
 async fn list(here: &Place) -> anyhow::Result<Value> {
-    let registered = registered(here).await?;
+    let store = admin::open(&here.database)?;
+    let registered = registered(&store, here.mode).await?;
     let mut listed = vec![];
     for (name, text) in &registered.entries {
         let entry: DestinationFile =
@@ -182,7 +181,7 @@ async fn list(here: &Place) -> anyhow::Result<Value> {
 }
 
 async fn set_secret(options: SetSecret) -> anyhow::Result<Value> {
-    let Named { here, name } = options.named;
+    let Named { vault, name } = options.named;
     if !secrets::is_name(&name) {
         bail!("a secret's name has 1 to 64 letters, digits, _, - and .");
     }
@@ -202,28 +201,27 @@ async fn set_secret(options: SetSecret) -> anyhow::Result<Value> {
             secrets::LONGEST
         );
     }
-    let (store, now) = (open(&here)?, Clock::system().now());
-    let root = options.roots.open_existing(here.mode, &store, now).await?;
+    let (store, root) = open(&vault).await?;
     let sealed = secrets::seal(&root, &name, &value);
-    let mode = here.mode.as_str();
-    act(&here, Act::SetSecret, name, move |tx, name, now| {
+    let mode = vault.mode.as_str();
+    let put = move |tx: &mut Tx<'_>, name: &str, now| {
         rows::put_secret(tx, mode, name, &sealed, now).map(|()| true)
-    })
-    .await
+    };
+    act(&store, Act::SetSecret, name, put).await
 }
 
 // One change and its event.
-async fn act<F>(here: &Place, act: Act, name: String, change: F) -> anyhow::Result<Value>
+async fn act<F>(store: &Store, act: Act, name: String, change: F) -> anyhow::Result<Value>
 where
-    F: Fn(&mut store::Tx<'_>, &str, i64) -> Result<bool, Error> + Send + 'static,
+    F: Fn(&mut Tx<'_>, &str, i64) -> Result<bool, Error> + Send + 'static,
 {
     let now = Clock::system().now();
     let answer = json!({ "name": name, "done": what(act) });
-    let done = open(here)?
+    let done = store
         .write(move |tx| {
             let done = change(tx, &name, now)?;
             if done {
-                audit::record(tx, &operator(), act, &name, what(act), now)?;
+                audit::record(tx, &operator(""), act, &name, what(act), now)?;
             }
             Ok::<_, Error>(done)
         })
@@ -251,19 +249,11 @@ fn shown(entry: &DestinationFile) -> Value {
     })
 }
 
-async fn registered(here: &Place) -> anyhow::Result<rows::Registered> {
-    let mode = here.mode.as_str();
-    Ok(open(here)?.read(move |tx| rows::all(tx, mode)).await?)
+async fn registered(store: &Store, mode: Mode) -> anyhow::Result<rows::Registered> {
+    let mode = mode.as_str();
+    Ok(store.read(move |tx| rows::all(tx, mode)).await?)
 }
 
-fn open(here: &Place) -> anyhow::Result<Store> {
-    Ok(Store::open(&here.database, records::MIGRATIONS)?)
-}
-
-fn operator() -> Actor {
-    Actor {
-        merchant: String::new(),
-        id: "operator".to_owned(),
-        request_id: headers::new_request_id(),
-    }
+async fn open(vault: &Vault) -> anyhow::Result<(Store, Root)> {
+    vault.open(&Clock::system()).await
 }

@@ -12,7 +12,7 @@ use crate::crypto::cvv::SealedCvv;
 use crate::crypto::envelope::Place;
 use crate::records::cvvs;
 use crate::records::grants::GrantRow;
-use crate::{App, Error};
+use crate::{App, Error, replicas};
 
 /// Refuses a send that the grant does not cover.
 ///
@@ -90,6 +90,7 @@ fn cvv(
             .find(body.grant.public(), now)
             .ok_or(Code::CvcGone)?,
     };
+    replicas::fetch(app, tx, &at_rest.key, now)?;
     let brand = Brand::from_id(&grant.card.brand).unwrap_or(Brand::Unknown);
     let opened = app.epochs.open(
         &at_rest,

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use service::listen::Stop;
 
+use crate::audit::{self, Act, Actor};
 use crate::records::attempts;
-use crate::records::processes::{self, Here};
+use crate::records::processes;
 use crate::{App, Error};
 
 /// How often a running vault looks for what was registered.
@@ -21,55 +22,62 @@ const LAST_SENDS: Duration = Duration::from_secs(30);
 /// # Errors
 /// The store's, or what is wrong with the file of destinations.
 pub async fn start(app: &App, stop: Stop) -> anyhow::Result<()> {
-    let here = Here::new(&app.process);
-    sign_of_life(app, &here).await?;
+    sign_of_life(app).await?;
     refresh(app).await?;
     app.destinations.check_file()?;
-    tokio::spawn(keep_alive(app.clone(), here));
+    tokio::spawn(keep_alive(app.clone()));
     tokio::spawn(keep_fresh(app.clone(), stop));
     Ok(())
 }
 
-/// After the last request: waits for sends whose callers hung up, then says that this process is gone.
+/// After the last request: waits for sends whose callers hung up.
 ///
 /// # Errors
 /// The store's.
-pub async fn end(app: &App) -> Result<(), Error> {
-    let here = Here::new(&app.process);
+pub async fn last_sends(app: &App) -> Result<(), Error> {
     let last = tokio::time::Instant::now() + LAST_SENDS;
     loop {
-        let process = here.id.clone();
+        let process = app.process.clone();
         let open = app
             .store
             .read(move |tx| attempts::count_open(tx, &process))
             .await?;
         if open == 0 || tokio::time::Instant::now() > last {
-            break;
+            return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    app.store.write(move |tx| processes::leave(tx, &here)).await
 }
 
 // Until the process ends, not until it is told to stop: its last sends are alive too.
-async fn keep_alive(app: App, here: Here) {
+async fn keep_alive(app: App) {
     let mut ticks = tokio::time::interval(Duration::from_secs(processes::BEAT));
     loop {
         ticks.tick().await;
-        if let Err(error) = sign_of_life(&app, &here).await {
+        if let Err(error) = sign_of_life(&app).await {
             tracing::error!(%error, "the sign of life could not be written");
         }
     }
 }
 
-async fn sign_of_life(app: &App, here: &Here) -> Result<(), Error> {
-    let (here, now, parts) = (here.clone(), app.clock.now(), app.clone());
+async fn sign_of_life(app: &App) -> Result<(), Error> {
+    let (now, parts) = (app.clock.now(), app.clone());
     app.cvvs.destroy_old(now);
     let unknown = app
         .store
         .write(move |tx| {
-            processes::beat(tx, &here)?;
-            attempts::interrupt(tx, parts.root.macs(), &here, now)
+            let here = parts.replicas.here();
+            processes::beat(tx, here)?;
+            let interrupted = attempts::interrupt(tx, parts.root.macs(), here, now)?;
+            for (merchant, attempt) in &interrupted {
+                let actor = Actor {
+                    merchant: merchant.clone(),
+                    id: here.id.clone(),
+                    request_id: String::new(),
+                };
+                audit::record(tx, &actor, Act::ForwardOutcome, attempt, "unknown", now)?;
+            }
+            Ok::<_, Error>(interrupted.len())
         })
         .await?;
     if unknown > 0 {

@@ -11,6 +11,7 @@ use service::tls::ClientCertificate;
 use vault_api::Code;
 use vault_api::keys::{ApiKey, KeyInfo, Kind, Mode};
 
+use crate::audit::{Actor, refusals};
 use crate::{App, Error, records};
 
 /// The merchant that a service key acts for.
@@ -114,14 +115,16 @@ impl FromRequestParts<App> for Caller {
             .get::<RequestId>()
             .map(|id| id.0.clone())
             .unwrap_or_default();
-        Ok(Self {
+        let caller = Self {
             key_id: info.id,
             kind: info.kind,
             mode: info.mode,
             merchant,
             request_id,
             scopes: info.scopes,
-        })
+        };
+        refusals::acting(Actor::from(&caller));
+        Ok(caller)
     }
 }
 

@@ -15,6 +15,7 @@ use super::json::MAX_BODY;
 use super::limits;
 use super::traces::{Context, Span};
 use crate::App;
+use crate::audit::refusals;
 use crate::error::{Error, Told};
 
 /// Wraps a listener's routes. Routes that do not exist, and methods they do not take, answer problems too.
@@ -28,6 +29,7 @@ pub fn wrap(listener: Listener, app: &App, router: Router) -> Router {
         .layer(middleware::from_fn(limits::report))
         .layer(middleware::from_fn(refuse_card_numbers))
         .layer(middleware::from_fn_with_state(share, doors::wait_for_turn))
+        .layer(middleware::from_fn_with_state(app.clone(), refusals::watch))
         .layer(middleware::from_fn_with_state(seen, write_problems))
         .layer(middleware::from_fn(lock_down))
         .layer(middleware::from_fn(service::headers::standard))
@@ -173,7 +175,7 @@ async fn write_problems(
 }
 
 // A method is text of the client's: in a label it must be one of a few.
-fn known_method(method: &Method) -> &'static str {
+pub(crate) fn known_method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

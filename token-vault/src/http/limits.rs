@@ -210,7 +210,9 @@ impl Limits {
         self.options.proof.bits(used).filter(|_| seen.allowed)
     }
 
-    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// Who calls: the peer, or, behind a proxy of ours, whom the proxy names.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let trusted = |address: &IpAddr| self.options.trusted_proxies.contains(address);
         if !trusted(&peer) {
             return peer;

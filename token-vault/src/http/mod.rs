@@ -5,7 +5,7 @@ pub mod auth;
 mod buckets;
 pub mod doors;
 pub mod json;
-mod layers;
+pub(crate) mod layers;
 pub mod limits;
 pub mod proof;
 pub mod routes;

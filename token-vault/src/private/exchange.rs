@@ -25,7 +25,7 @@ use crate::records::grants::{self, NewGrant};
 use crate::records::row_mac::{Read, RowMacs};
 use crate::records::tokens::{Binding, Owner, TokenRow, Use};
 use crate::records::{cards, cvvs, tokens};
-use crate::{App, Error};
+use crate::{App, Error, replicas};
 
 /// How long the same key answers the same, seconds.
 const REPLAY: i64 = 24 * 3600;
@@ -438,6 +438,7 @@ fn take_cvv(
     let Some(sealed) = cvvs::find(tx, token.public())? else {
         return Ok(None);
     };
+    replicas::fetch(app, tx, &sealed.key, now)?;
     cvvs::delete(tx, token.public())?;
     let brand = Brand::from_id(&card.brand).unwrap_or(Brand::Unknown);
     let opened = app

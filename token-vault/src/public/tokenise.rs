@@ -20,7 +20,7 @@ use crate::http::limits::{Metered, Rule};
 use crate::http::proof::Work;
 use crate::http::{Json, auth};
 use crate::records::tokens::{Binding, Owner};
-use crate::{App, Error, records};
+use crate::{App, Error, records, replicas};
 
 /// A sealed card that is being kept: its hash must be new for its session.
 pub struct Sight {
@@ -41,6 +41,11 @@ pub async fn tokenise(
     let session = auth::bearer(&headers).ok_or(Code::SessionInvalid)?;
     let claims =
         Claims::verify(session, &app.root, now).map_err(|session::Invalid| Code::SessionInvalid)?;
+    audit::refusals::acting(Actor {
+        merchant: claims.merchant.clone(),
+        id: claims.jti.clone(),
+        request_id: request_id.0.clone(),
+    });
     limits.take(&app, Rule::TokensPerSession, &claims.jti)?;
     let work = Work::of(&app, &headers, "tokens", &claims.jti).await?;
     limits.pass_by_address(&app, Rule::TokensPerAddress, &work)?;
@@ -50,13 +55,16 @@ pub async fn tokenise(
         publishable_key: &claims.key,
         jti: &claims.jti,
     };
-    let plain = app
-        .sealing
-        .open(&body.sealed, &binding, now)
-        .map_err(|error| match error {
-            sealing::Error::UnknownKey => Code::SealingKeyUnknown,
-            sealing::Error::Invalid => Code::SealedCardInvalid,
-        })?;
+    let mut plain = app.sealing.open(&body.sealed, &binding, now);
+    if matches!(plain, Err(sealing::Error::UnknownKey)) {
+        // Another process may have handed it out a moment ago.
+        replicas::wait(&app).await;
+        plain = app.sealing.open(&body.sealed, &binding, now);
+    }
+    let plain = plain.map_err(|error| match error {
+        sealing::Error::UnknownKey => Code::SealingKeyUnknown,
+        sealing::Error::Invalid => Code::SealedCardInvalid,
+    })?;
     let card = CardJson::parse(&plain)?.check(claims.mode, card::Month::of_unix(now))?;
     drop(plain);
     let of_bin = format!("{}/{}", claims.key, card.number.bin());

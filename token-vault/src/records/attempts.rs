@@ -132,12 +132,17 @@ pub fn insert_closed(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str, now: i64) -> R
     Ok(rows == 1)
 }
 
-/// Attempts that a process which is gone left open become `unknown`: nobody can tell what was sent. How many.
+/// Attempts that a process which is gone left open become `unknown`: nobody can tell what was sent. Whose and which.
 /// Those of a process that lives are its own.
 ///
 /// # Errors
 /// The store's.
-pub fn interrupt(tx: &mut Tx<'_>, macs: &RowMacs, here: &Here, now: i64) -> Result<u64, Error> {
+pub fn interrupt(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    here: &Here,
+    now: i64,
+) -> Result<Vec<(String, String)>, Error> {
     let open = tx.all(
         "select a.merchant, a.id, a.mode, a.grant_id, p.host, p.pid, p.pid_started, p.seen_at
          from attempts a left join processes p on p.id = a.process
@@ -145,10 +150,10 @@ pub fn interrupt(tx: &mut Tx<'_>, macs: &RowMacs, here: &Here, now: i64) -> Resu
         params![&here.id],
     )?;
     if open.is_empty() {
-        return Ok(0);
+        return Ok(vec![]);
     }
     let clock = processes::database_time(tx)?;
-    let mut interrupted = 0;
+    let mut interrupted = vec![];
     for row in &open {
         if processes::lives(row, 4, here, clock)? {
             continue;
@@ -169,13 +174,13 @@ pub fn interrupt(tx: &mut Tx<'_>, macs: &RowMacs, here: &Here, now: i64) -> Resu
         if !finish(tx, owner, &id, &outcome, now)? {
             continue;
         }
-        interrupted += 1;
         let grant: String = row.get(3)?;
         match grants::close_attempt(tx, macs, owner, &grant, &id, None) {
             // A grant that was tampered with is of no use to anybody, and no reason not to start.
             Err(error @ Error::CannotOpen(_)) => tracing::error!(%error, grant, "a grant's row"),
             closed => closed?,
         }
+        interrupted.push((merchant, id));
     }
     Ok(interrupted)
 }

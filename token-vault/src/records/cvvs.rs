@@ -11,8 +11,8 @@ use crate::crypto::cvv::SealedCvv;
 /// The store's.
 pub fn insert(tx: &mut Tx<'_>, record: &str, cvv: &SealedCvv) -> Result<(), Error> {
     tx.execute(
-        "insert into cvvs (record, epoch, sealed, expires_at) values ($1, $2, $3, $4)",
-        params![record, cvv.epoch, &cvv.sealed, cvv.expires_at()],
+        "insert into cvvs (record, epoch, sealed, expires_at, key_id) values ($1, $2, $3, $4, $5)",
+        params![record, cvv.epoch, &cvv.sealed, cvv.expires_at(), &cvv.key],
     )?;
     Ok(())
 }
@@ -23,13 +23,14 @@ pub fn insert(tx: &mut Tx<'_>, record: &str, cvv: &SealedCvv) -> Result<(), Erro
 /// The store's.
 pub fn find(tx: &mut Tx<'_>, record: &str) -> Result<Option<SealedCvv>, Error> {
     let row = tx.first(
-        "select epoch, sealed from cvvs where record = $1",
+        "select epoch, sealed, key_id from cvvs where record = $1",
         params![record],
     )?;
     row.map(|row| {
         Ok(SealedCvv {
             epoch: row.get(0)?,
             sealed: row.get(1)?,
+            key: row.get(2)?,
         })
     })
     .transpose()

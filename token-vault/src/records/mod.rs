@@ -9,6 +9,7 @@ pub mod grants;
 pub mod key_rules;
 pub mod keys;
 pub mod processes;
+pub mod retention;
 pub mod roots;
 pub mod row_mac;
 pub mod secrets;
@@ -25,9 +26,11 @@ use row_mac::StateRow;
 pub const MIGRATIONS: &[Migration] = &[
     ("0001_vault", include_str!("../schema/0001_vault.sql")),
     ("0002_keys", include_str!("../schema/0002_keys.sql")),
+    ("0003_audit", include_str!("../schema/0003_audit.sql")),
     ("0004_forward", include_str!("../schema/0004_forward.sql")),
     ("0005_limits", include_str!("../schema/0005_limits.sql")),
     ("0006_cards", include_str!("../schema/0006_cards.sql")),
+    ("0007_replicas", include_str!("../schema/0007_replicas.sql")),
 ];
 
 /// What is sealed of a card: a row's last columns.
@@ -100,6 +103,12 @@ pub fn sweep(tx: &mut store::Tx<'_>, now: i64) -> Result<u64, Error> {
     for sql in [
         // The state stays, and so does the row's MAC: a token that ended is over whatever its state says.
         &format!("update tokens set {EMPTY} where expires_at <= $1 and sealed_number is not null"),
+        // A card that waits for a grant's first approval is over with the grant. Its state and MAC stay.
+        &format!(
+            "update stored_cards set {EMPTY}
+             where state = 'pending' and sealed_number is not null and exists (select 1 from grants g
+                 where g.pending_card = stored_cards.id and g.expires_at <= $1 and g.open_attempt is null)"
+        ),
         &format!(
             "update grants set {EMPTY}
              where expires_at <= $1 and sealed_number is not null and open_attempt is null"

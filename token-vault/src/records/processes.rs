@@ -1,7 +1,6 @@
-//! Which vault processes live. Each says so every few seconds; one that has not for a while is taken for dead, and one
-//! on this very machine as soon as it is gone, so that a restart need not wait.
-
-use std::os::unix::fs::MetadataExt as _;
+//! Which vault processes live: the one registry of them, for attempts that were left open, for the keys that replicas
+//! hand each other, and for who reads the audit's chains. Each says so every few seconds; one that has not for a while
+//! is taken for dead, and one on this very machine as soon as it is gone, so that a restart need not wait.
 
 use store::{Row, Tx, params};
 
@@ -59,6 +58,81 @@ pub fn beat(tx: &mut Tx<'_>, here: &Here) -> Result<(), Error> {
     Ok(())
 }
 
+/// Another process that lives, and the key that others seal to it.
+pub struct Peer {
+    /// The process.
+    pub id: String,
+    /// Its public key.
+    pub public_key: Vec<u8>,
+    /// What proves that it has the root.
+    pub mac: Vec<u8>,
+}
+
+/// Publishes the key that others seal to this process; false when the process is not registered.
+///
+/// # Errors
+/// The store's.
+pub fn publish(tx: &mut Tx<'_>, id: &str, public_key: &[u8], mac: &[u8]) -> Result<bool, Error> {
+    let rows = tx.execute(
+        "update processes set public_key = $2, mac = $3 where id = $1",
+        params![id, public_key, mac],
+    )?;
+    Ok(rows == 1)
+}
+
+/// The key that is published for this process.
+///
+/// # Errors
+/// The store's.
+pub fn published(tx: &mut Tx<'_>, id: &str) -> Result<Option<Vec<u8>>, Error> {
+    let row = tx.first(
+        "select public_key from processes where id = $1",
+        params![id],
+    )?;
+    Ok(row.map(|row| row.get(0)).transpose()?.flatten())
+}
+
+/// The other processes that live and published a key.
+///
+/// # Errors
+/// The store's.
+pub fn peers(tx: &mut Tx<'_>, here: &Here) -> Result<Vec<Peer>, Error> {
+    let rows = tx.all(
+        "select id, public_key, mac, host, pid, pid_started, seen_at from processes
+         where id <> $1 and public_key is not null and mac is not null",
+        params![&here.id],
+    )?;
+    if rows.is_empty() {
+        return Ok(vec![]);
+    }
+    let clock = database_time(tx)?;
+    let mut peers = vec![];
+    for row in &rows {
+        if lives(row, 3, here, clock)? {
+            peers.push(Peer {
+                id: row.get(0)?,
+                public_key: row.get(1)?,
+                mac: row.get(2)?,
+            });
+        }
+    }
+    Ok(peers)
+}
+
+/// Whether the process of this name lives.
+///
+/// # Errors
+/// The store's.
+pub fn is_alive(tx: &mut Tx<'_>, id: &str, here: &Here) -> Result<bool, Error> {
+    let row = tx.first(
+        "select host, pid, pid_started, seen_at from processes where id = $1",
+        params![id],
+    )?;
+    let Some(row) = row else { return Ok(false) };
+    let clock = database_time(tx)?;
+    lives(&row, 0, here, clock)
+}
+
 /// The last sign: its attempts are over, so nobody need wait for the lease.
 ///
 /// # Errors
@@ -100,17 +174,19 @@ pub fn lives(row: &Row, at: usize, here: &Here, clock: i64) -> Result<bool, Erro
     Ok(!same_host || started(pid).as_deref() == Some(pid_started.as_str()))
 }
 
-// Boot, process namespace and user: within one of these a process id means one process, and it can be seen. Empty
+// Boot and process namespace: within one of these a process id means one process, and it can be seen. Empty
 // when this system does not tell, and then the lease alone decides.
 fn host() -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let namespace = std::fs::read_link("/proc/self/ns/pid")
         .map(|link| link.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let user = std::fs::metadata("/proc/self").map(|m| m.uid());
-    match (boot.trim(), namespace.as_str(), user) {
-        ("", _, _) | (_, "", _) | (_, _, Err(_)) => String::new(),
-        (boot, namespace, Ok(user)) => format!("{boot}/{namespace}/{user}"),
+    // Where /proc hides other users' processes (hidepid), it may hide one of this user's that dumps no core, too.
+    let shows_others = std::fs::metadata("/proc/1/stat").is_ok();
+    match (boot.trim(), namespace.as_str()) {
+        ("", _) | (_, "") => String::new(),
+        _ if !shows_others => String::new(),
+        (boot, namespace) => format!("{boot}/{namespace}"),
     }
 }
 

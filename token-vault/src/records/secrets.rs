@@ -1,6 +1,6 @@
 //! The service's own secrets, wrapped.
 
-use store::{Tx, params};
+use store::{Row, Tx, params};
 use vault_api::keys::Mode;
 
 use crate::Error;
@@ -31,17 +31,31 @@ pub fn current(
          order by generation desc limit 1",
         params![mode.as_str(), purpose.as_str()],
     )?;
-    row.map(|row| {
-        Ok(StoredSecret {
-            generation: row.get(0)?,
-            root_id: row.get(1)?,
-            wrapped: row.get(2)?,
-        })
-    })
-    .transpose()
+    row.as_ref().map(stored).transpose()
 }
 
-/// Keeps a secret, unless there is one.
+/// Every generation of a secret, oldest first.
+///
+/// # Errors
+/// The store's.
+pub fn all(tx: &mut Tx<'_>, mode: Mode, purpose: Purpose) -> Result<Vec<StoredSecret>, Error> {
+    let rows = tx.all(
+        "select generation, root_id, wrapped from service_secrets where mode = $1 and purpose = $2
+         order by generation",
+        params![mode.as_str(), purpose.as_str()],
+    )?;
+    rows.iter().map(stored).collect()
+}
+
+fn stored(row: &Row) -> Result<StoredSecret, Error> {
+    Ok(StoredSecret {
+        generation: row.get(0)?,
+        root_id: row.get(1)?,
+        wrapped: row.get(2)?,
+    })
+}
+
+/// Keeps a secret; false when there is one of that generation.
 ///
 /// # Errors
 /// The store's.
@@ -51,8 +65,8 @@ pub fn insert(
     purpose: Purpose,
     secret: &StoredSecret,
     now: i64,
-) -> Result<(), Error> {
-    tx.execute(
+) -> Result<bool, Error> {
+    let rows = tx.execute(
         "insert into service_secrets (mode, purpose, generation, root_id, wrapped, created_at)
          values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
         params![
@@ -64,7 +78,7 @@ pub fn insert(
             now
         ],
     )?;
-    Ok(())
+    Ok(rows == 1)
 }
 
 /// Replaces a secret's wrap, if it is still the one that was read.

@@ -113,6 +113,22 @@ async fn a_killed_send_is_unknown_and_a_living_one_is_left_alone() {
         let told = call_2.await.unwrap();
         assert_eq!(told.json["bytes_sent"], "unknown", "{}", told.text);
         process.kill();
+        // Each send and each end is in the audit, what nobody knows too.
+        let ends = vault.app.store.read(|tx| {
+            let sql = "select object, kind, outcome from audit_events where kind like 'forward.%' order by object, kind";
+            let rows = tx.all(sql, &[])?;
+            let texts = |row: &store::Row| (0..3).map(|at| row.get(at)).collect::<Result<Vec<String>, _>>();
+            rows.iter().map(texts).collect::<Result<Vec<_>, store::Error>>()
+        });
+        let expected = [
+            ["att_dying", "forward.outcome", "unknown"],
+            ["att_dying", "forward.sending", "bank"],
+            ["att_living", "forward.outcome", "unknown"],
+            ["att_living", "forward.sending", "bank"],
+            ["att_next", "forward.outcome", "all"],
+            ["att_next", "forward.sending", "bank"],
+        ];
+        assert_eq!(ends.await.unwrap(), expected);
     }
 }
 

@@ -305,6 +305,8 @@ async fn a_dry_run_is_for_test_mode() {
             "rk",
             "--mode",
             "live",
+            "--root-key-file",
+            vault.folder.join("live.key").to_str().unwrap(),
             "--merchant",
             &merchant,
             "--scope",

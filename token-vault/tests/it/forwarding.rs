@@ -16,12 +16,12 @@ use crate::vault::Vault;
 
 /// An acquirer that does what its reference says and counts what it was asked.
 #[derive(Clone, Default)]
-struct Acquirer {
-    seen: Arc<std::sync::Mutex<Vec<Value>>>,
+pub struct Acquirer {
+    pub seen: Arc<std::sync::Mutex<Vec<Value>>>,
     calls: Arc<AtomicUsize>,
 }
 
-async fn authorise(State(acquirer): State<Acquirer>, Json(body): Json<Value>) -> Response {
+pub async fn authorise(State(acquirer): State<Acquirer>, Json(body): Json<Value>) -> Response {
     acquirer.calls.fetch_add(1, Ordering::SeqCst);
     acquirer.seen.lock().unwrap().push(body.clone());
     let reference = body["reference"].as_str().unwrap_or_default().to_owned();
@@ -102,7 +102,7 @@ pub fn destinations(address: std::net::SocketAddr) -> String {
     )
 }
 
-fn body(grant: &str, attempt: &str, reference: &str) -> Value {
+pub fn body(grant: &str, attempt: &str, reference: &str) -> Value {
     json!({
         "attempt": attempt, "grant": grant, "destination": "bank", "operation": "authorise",
         "amount": 100, "currency": "usd", "reference": reference,

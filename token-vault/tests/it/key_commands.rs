@@ -6,12 +6,12 @@ use std::process::Command;
 use harness::database;
 use serde_json::{Value, json};
 use service::Clock;
-use store::{Location, Store};
-use token_vault::crypto::root::{Root, Roots};
+use store::Location;
 use token_vault::records::keys::Limits;
 use token_vault::{Error, audit::Actor, records, rotation};
 use vault_api::keys::{ApiKey, Kind, Mode};
 
+use crate::rotation::command_line;
 use crate::vault::{Vault, on_each_store, payment};
 
 /// Runs `token-vault` and gives its answer, or what it said on standard error.
@@ -20,12 +20,18 @@ fn command(vault: &Vault, arguments: &[&str]) -> Result<Value, String> {
         Location::Sqlite(path) => format!("sqlite:{}", path.display()),
         Location::Postgres(url) => url.clone(),
     };
-    let output = Command::new(env!("CARGO_BIN_EXE_token-vault"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_token-vault"));
+    command
         .args(arguments)
         .env("TOKEN_VAULT_DATABASE", database)
-        .env("CARDSEAL_LOG", "warn")
-        .output()
-        .unwrap();
+        .env("CARDSEAL_LOG", "warn");
+    if !arguments
+        .iter()
+        .any(|argument| argument.starts_with("--root"))
+    {
+        command.env("TOKEN_VAULT_ROOTS_FILE", vault.folder.join("roots"));
+    }
+    let output = command.output().unwrap();
     if output.status.success() {
         Ok(serde_json::from_slice(&output.stdout).unwrap())
     } else {
@@ -262,9 +268,7 @@ async fn a_fingerprint_is_for_its_scope_and_outlives_rotation() {
             .await;
         assert_eq!((plain.status, plain.json.get("fingerprint")), (200, None));
 
-        let store = Store::open(&vault.database.location, records::MIGRATIONS).unwrap();
-        let roots = Roots::new(vec![], Some(vault.folder.join("roots")));
-        let root = Root::open(roots, Mode::Test, &store, 0).await.unwrap();
+        let (store, root) = command_line(&vault).await;
         let actor = Actor {
             merchant: String::new(),
             id: "operator".into(),
@@ -357,7 +361,7 @@ async fn the_command_line_rotates_what_a_server_serves() {
                 done["tenant_keys"].as_i64(),
                 done["service_secrets"].as_i64()
             ),
-            (Some(1), Some(3))
+            (Some(1), Some(4))
         );
         assert_eq!(
             command(&vault, &root).unwrap()["tenant_keys"],

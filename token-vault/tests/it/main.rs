@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails its test")]
 
 mod access;
+mod audit;
 mod bad_input;
 mod cards;
 mod described;
@@ -21,6 +22,8 @@ mod limits;
 mod matrix;
 mod process;
 mod proof;
+mod replicas;
+mod retention;
 mod roots;
 mod rotation;
 mod tampering;

@@ -380,7 +380,9 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
         &folder,
         &["keys", "create", "--kind", "rk", "--merchant", merchant],
     );
+    let live_root = folder.join("live.json").display().to_string();
     let live = ["keys", "create", "--mode", "live", "--merchant", merchant];
+    let live = [&live[..], &["--root-key-file", &live_root]].concat();
     answer_of(
         &folder,
         &[

@@ -10,11 +10,12 @@ use serde_json::json;
 use service::Clock;
 use service::listen::{self, Stop};
 use store::Store;
+use token_vault::audit::{Actor, AuditKey, Ledger};
 use token_vault::crypto::envelope::{Holder, Place};
 use token_vault::crypto::root::{Root, RootSpec, Roots};
 use token_vault::forward::Destinations;
 use token_vault::records::tokens::{Binding, Owner};
-use token_vault::{App, audit::Actor, inventory, private, records, rotation};
+use token_vault::{App, inventory, private, records, rotation};
 use vault_api::keys::Mode;
 use vault_api::tokens::CardSummary;
 
@@ -136,10 +137,11 @@ async fn replica(vault: &Vault) -> (App, harness::Http) {
 }
 
 /// What the operator's command line opens.
-async fn command_line(vault: &Vault) -> (Store, Root) {
+pub async fn command_line(vault: &Vault) -> (Store, Root) {
     let store = Store::open(&vault.database.location, records::MIGRATIONS).unwrap();
     let roots = Roots::new(vec![], Some(vault.folder.join("roots")));
     let root = Root::open(roots, Mode::Test, &store, 0).await.unwrap();
+    Ledger::attach(&store, AuditKey::of(&root), "cli_test").unwrap();
     (store, root)
 }
 
@@ -204,7 +206,7 @@ async fn under_load(vault: Arc<Vault>) {
         .unwrap();
     assert_eq!(
         (done.service_secrets, done.retired.len()),
-        (3, 1),
+        (4, 1),
         "{done:?}"
     );
     assert!(done.tenant_keys >= 1);
@@ -359,7 +361,7 @@ async fn a_key_that_something_still_needs_is_kept() {
             ]
         );
         assert_eq!(level("root")["keys"][0]["provider"], "file");
-        assert_eq!(level("service")["keys"].as_array().unwrap().len(), 3);
+        assert_eq!(level("service")["keys"].as_array().unwrap().len(), 4);
         assert_eq!(level("record")["count"], 3);
     }
 }
@@ -389,7 +391,7 @@ async fn fifty_first_cards_make_one_key_and_a_root_that_is_away_stops_only_new_m
         assert_eq!(count(store, "select count(*) from tenant_keys").await, 1);
         assert_eq!(
             count(store, "select count(*) from service_secrets").await,
-            3
+            4
         );
 
         // Another root became active and this process was not given it.

@@ -17,12 +17,15 @@ use service::health::Metrics;
 use service::listen::{self, Stop};
 use store::{Location, Store};
 use token_vault::app::Parts;
+use token_vault::audit::{AuditKey, Ledger};
+use token_vault::crypto::cvv::Epochs;
 use token_vault::crypto::root::{Root, Roots};
 use token_vault::forward::Destinations;
 use token_vault::forward::retry::CvvPolicy;
 use token_vault::http::doors::Doors;
 use token_vault::public::FrameFiles;
 use token_vault::records::{self, keys::Limits};
+use token_vault::replicas::Replicas;
 use token_vault::{App, Error, operator, private, public};
 use vault_api::keys::{ApiKey, Kind, Mode};
 use vault_api::tokens::{SEALING_INFO, sealing_aad};
@@ -246,19 +249,23 @@ async fn app_with(
     let root = Root::open(roots, Mode::Test, &store, clock.now())
         .await
         .unwrap();
+    let process = vault_api::ids::new_id("proc");
+    Ledger::attach(&store, AuditKey::of(&root), &process).unwrap();
     App::new(Parts {
         store,
         root,
         tenants: Default::default(),
-        epochs: Default::default(),
+        epochs: Epochs::new(&process),
+        replicas: Replicas::new(&process),
         sealing: Default::default(),
         destinations,
         cvvs,
         frame: FrameFiles::default().with_payments(Some("https://payments.example".to_owned())),
         clock,
+        refusals: Default::default(),
         metrics: Metrics::default(),
         doors,
-        process: vault_api::ids::new_id("proc"),
+        process,
     })
 }
 

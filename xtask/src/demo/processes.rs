@@ -69,6 +69,7 @@ pub fn start(
             ("--frame-dir", &frame.display().to_string()),
             ("--payments-url", &ports.url(ports::PAYMENTS)),
             ("--destinations", &path("destinations.toml")),
+            ("--audit-checkpoints", &path("checkpoints.jsonl")),
         ],
     )?;
     run(

@@ -98,6 +98,9 @@ pub fn provision(data_dir: &Path, ports: Ports) -> anyhow::Result<Demo> {
 
 fn make(data_dir: &Path, ports: Ports) -> anyhow::Result<Value> {
     let vault = database(data_dir, "vault");
+    // It guards the audit key, and what a command does is audited.
+    let root = data_dir.join("secrets/vault_root.json");
+    let root = root.display().to_string();
     let merchant = answer(
         "token-vault",
         &[
@@ -105,6 +108,8 @@ fn make(data_dir: &Path, ports: Ports) -> anyhow::Result<Value> {
             "create",
             "--database",
             &vault,
+            "--root-key-file",
+            &root,
             "--name",
             "Cardseal demo shop",
         ],
@@ -116,6 +121,8 @@ fn make(data_dir: &Path, ports: Ports) -> anyhow::Result<Value> {
             "create",
             "--database",
             &vault,
+            "--root-key-file",
+            &root,
             "--kind",
             kind,
             "--merchant",

@@ -1,7 +1,24 @@
 //! Audit: a typed event in the same transaction as the act. If the event cannot be written, the act fails
 //! (PCI DSS 10.2: who, what, when, which object, with what result).
+//!
+//! Each event is a link: its MAC, under a key that is not in the database, covers the MAC before it. Reading order:
+//! this file, [`key`], [`chain`] (one per process and writer connection), [`checkpoint`] (signed heads that leave the
+//! machine), [`verify`], [`refusals`] (what was refused, counted), [`list`], [`rotation`] of the key, [`command`] (`token-vault audit ..`).
 
-use store::{Tx, params};
+pub mod chain;
+pub mod checkpoint;
+pub mod command;
+pub mod key;
+pub mod list;
+pub mod refusals;
+pub mod rotation;
+pub mod verify;
+
+pub use chain::Ledger;
+pub use key::{AuditKey, AuditKeys};
+
+use chain::Event;
+use store::Tx;
 
 use crate::Error;
 use crate::http::Caller;
@@ -51,6 +68,14 @@ pub enum Act {
     SetSecret,
     /// A destination's secret was removed.
     RemoveSecret,
+    /// The audit key has a new generation.
+    RotateAuditKey,
+    /// A merchant got its first encryption key.
+    CreateTenantKey,
+    /// A request was refused.
+    Refused,
+    /// A key or session that is not good was shown.
+    LoginFailed,
 }
 
 impl Act {
@@ -77,6 +102,10 @@ impl Act {
             Self::RemoveDestination => "destination.removed",
             Self::SetSecret => "destination.secret_set",
             Self::RemoveSecret => "destination.secret_removed",
+            Self::RotateAuditKey => "audit_key.rotated",
+            Self::CreateTenantKey => "tenant_key.created",
+            Self::Refused => "request.refused",
+            Self::LoginFailed => "login.failed",
         }
     }
 }
@@ -114,19 +143,18 @@ pub fn record(
     outcome: &str,
     now: i64,
 ) -> Result<(), Error> {
-    tx.execute(
-        "insert into audit_events (id, at, kind, merchant, actor, object, outcome, request_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        params![
-            vault_api::ids::new_id("evt"),
-            now,
-            act.as_str(),
-            &actor.merchant,
-            &actor.id,
+    Ledger::of(tx)?.append(
+        tx,
+        &Event {
+            id: &vault_api::ids::new_id("evt"),
+            at: now,
+            kind: act.as_str(),
+            merchant: &actor.merchant,
+            actor: &actor.id,
             object,
             outcome,
-            &actor.request_id
-        ],
-    )?;
-    Ok(())
+            request_id: &actor.request_id,
+            times: 1,
+        },
+    )
 }

@@ -1,0 +1,205 @@
+//! `token-vault audit verify` and `audit list`: evidence by command.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use store::Store;
+
+use super::{AuditKeys, list, verify};
+use crate::admin::Database;
+use crate::key_commands::Vault;
+
+/// What can be asked.
+#[derive(Subcommand)]
+pub enum Audit {
+    /// Check every link of every chain; exit code 1 and the words when something does not hold.
+    Verify(Verify),
+    /// List events, oldest first.
+    List(List),
+}
+
+/// `audit verify`.
+#[derive(Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub(crate) vault: Vault,
+    /// Checkpoints as they left the machine (`serve --audit-checkpoints`); repeat for several files. Without them a cut
+    /// tail, and a chain that was computed anew with the key, cannot be told.
+    #[arg(long)]
+    checkpoints: Vec<PathBuf>,
+    /// The report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `audit list`.
+#[derive(Args)]
+pub struct List {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    /// Events of this merchant only.
+    #[arg(long)]
+    merchant: Option<String>,
+    /// Unix seconds, or so long ago: `90s`, `15m`, `24h`, `7d`.
+    #[arg(long, default_value = "24h")]
+    since: String,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Verifies, prints what was found, and fails when something does not hold.
+///
+/// # Errors
+/// When something does not hold, and when it cannot be read.
+#[expect(clippy::print_stdout, reason = "a command's answer")]
+pub async fn run_verify(options: Verify, store: &Store, keys: &AuditKeys) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for file in &options.checkpoints {
+        let read = std::fs::read_to_string(file)
+            .with_context(|| format!("the checkpoint file {}", file.display()))?;
+        text.push_str(&read);
+        text.push('\n');
+    }
+    let report = verify::verify(store, keys, &text).await?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&json!(report))?);
+    } else {
+        for finding in &report.findings {
+            println!("{finding}");
+        }
+        if report.more_findings > 0 {
+            println!("and {} more", report.more_findings);
+        }
+        println!(
+            "{} events in {} chains, {} checkpoints compared",
+            report.events, report.chains, report.checkpoints
+        );
+        if report.chains_of_other_mode > 0 {
+            println!(
+                "{} chains of the other mode: verify them with its --mode and root",
+                report.chains_of_other_mode
+            );
+        }
+        if options.checkpoints.is_empty() {
+            println!(
+                "no --checkpoints given: a cut tail or a chain computed anew with the key would not be seen"
+            );
+        }
+    }
+    if report.holds() {
+        Ok(())
+    } else {
+        bail!(
+            "the audit does not hold: {} findings",
+            report.findings.len() as u64 + report.more_findings
+        )
+    }
+}
+
+/// Lists.
+///
+/// # Errors
+/// When it cannot be read.
+#[expect(clippy::print_stdout, reason = "a command's answer")]
+pub async fn run_list(options: List, store: &Store, now: i64) -> anyhow::Result<()> {
+    const PAGE: i64 = 1000;
+    let mut after = (since(&options.since, now)?, String::new());
+    loop {
+        let (merchant, from) = (options.merchant.clone(), after.clone());
+        let events = store
+            .read(move |tx| list::page(tx, merchant.as_deref(), (from.0, &from.1), PAGE))
+            .await?;
+        for event in &events {
+            if options.json {
+                println!("{}", serde_json::to_string(event)?);
+            } else {
+                println!(
+                    "{}  {:<18} {:<14} x{}  merchant={} actor={} object={} request={}",
+                    utc(event.at),
+                    event.kind,
+                    event.outcome,
+                    event.times,
+                    event.merchant,
+                    event.actor,
+                    event.object,
+                    event.request_id
+                );
+            }
+        }
+        match events.last() {
+            Some(last) if events.len() as i64 == PAGE => after = (last.at, last.id.clone()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn since(text: &str, now: i64) -> anyhow::Result<i64> {
+    let unit = match text.as_bytes().last() {
+        Some(b's') => 1,
+        Some(b'm') => 60,
+        Some(b'h') => 3600,
+        Some(b'd') => 86_400,
+        _ => 0,
+    };
+    let number = if unit == 0 {
+        text
+    } else {
+        &text[..text.len() - 1]
+    };
+    let number: i64 = number
+        .parse()
+        .ok()
+        .filter(|n| *n >= 0)
+        .with_context(|| format!("--since {text}: write Unix seconds, or 90s, 15m, 24h, 7d"))?;
+    Ok(if unit == 0 {
+        number
+    } else {
+        now.saturating_sub(number.saturating_mul(unit))
+    })
+}
+
+/// `2026-11-21T08:00:00Z` (RFC 3339).
+#[must_use]
+pub fn utc(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days to a date, proleptic Gregorian: Howard Hinnant's `civil_from_days`.
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_written() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_868_799), "2000-02-29T23:59:59Z");
+        assert_eq!(utc(1_798_761_599), "2026-12-31T23:59:59Z");
+        assert_eq!(since("2h", 10_000).expect("reads"), 2800);
+        assert_eq!(since("1700000000", 0).expect("reads"), 1_700_000_000);
+        assert!(since("yesterday", 0).is_err());
+        assert!(since("-5m", 0).is_err());
+    }
+}
