@@ -2,12 +2,14 @@
  * cardseal.js: the loader on the merchant's page. It mounts the vault's card frame and hands out tokens, by script
  * (`Cardseal(key)`) or without (`<cardseal-card publishable-key>` in a form).
  *
- * No card value ever comes here: the frame seals the card and posts it to the vault itself. What crosses is the
- * protocol below, over one MessageChannel per mount, its origins pinned both ways.
+ * No buyer's card ever comes here: the frame seals it and posts it to the vault itself. What crosses is the protocol
+ * below, over one MessageChannel per mount, its origins pinned both ways. `fill` carries a test card inwards, from a
+ * merchant's own browser tests; a frame in live mode drops it.
  *
  *   frame → page, once, by postMessage to the origin the vault checked:  {cardseal: 1, type: "hello" | "loaderror"}
  *   page → frame, once, by postMessage to the vault:  {cardseal: 1, type: "connect", protocol, nonce, options} + port
- *   page → frame, port:  {to: "frame", type: "focus" | "blur" | "clear" | "update" | "validate" | "error" | "tokenise", ..}
+ *   page → frame, port:  {to: "frame", type: "focus" | "blur" | "clear" | "update" | "validate" | "error" | "fill" | "tokenise",
+ *                          ..}
  *   frame → page, port:  {to: "page", type: "connected" | "ready" | "change" | "focus" | "blur" | "escape" | "enter" |
  *                         "height" | "token" | "loaderror", ..}
  *
@@ -37,7 +39,8 @@
   const MESSAGES = {
     origin_not_allowed: "This page's origin is not registered for the publishable key.",
     invalid_key: "The vault does not know this publishable key.",
-    blocked: "The card form was blocked: by the page's Content-Security-Policy, an extension or the network.",
+    blocked: "The card form was blocked: by an extension, the network or the page's Content-Security-Policy.",
+    csp: "The page's Content-Security-Policy does not allow the vault in frame-src.",
     offline: "The browser is offline.",
     timeout: "The card form did not answer in time.",
     insecure_context: "The card form needs a page served over https.",
@@ -116,13 +119,15 @@
   class CardElement {
     #key;
     #options;
+    #vetoes;
     #handlers = new Map();
     #mount = null;
     #isDestroyed = false;
 
-    constructor(key, options) {
+    constructor(key, { onBin, onToken, ...options }) {
       this.#key = key;
       this.#options = options;
+      this.#vetoes = { onBin, onToken };
     }
 
     /** Puts the form into `target`, a selector or an element. Mounting again in the same place changes nothing. */
@@ -132,7 +137,8 @@
       if (!(container instanceof Element)) misuse(`no element to mount in: ${target}`);
       if (this.#mount?.container === container) return this;
       this.unmount();
-      this.#mount = new Mount(this.#key, this.#options, container, (event, payload) => this.#emit(event, payload));
+      const emit = (event, payload) => this.#emit(event, payload);
+      this.#mount = new Mount(this.#key, this.#options, container, emit, this.#vetoes);
       return this;
     }
 
@@ -229,6 +235,10 @@
     #key;
     #options;
     #emit;
+    #vetoes;
+    #bin;
+    #isBinAllowed;
+    #facts;
     #frame;
     #nonce = randomNonce();
     #port = null;
@@ -241,13 +251,25 @@
     #handshakeTimers = [];
     #end = new AbortController();
 
-    constructor(key, options, container, emit) {
+    constructor(key, options, container, emit, vetoes) {
       this.container = container;
       this.#key = key;
       this.#options = options;
       this.#emit = emit;
+      this.#vetoes = vetoes;
       const { signal } = this.#end;
       addEventListener("message", (event) => this.#hear(event), { signal });
+      const refused = ({ disposition, effectiveDirective, blockedURI }) => {
+        const isOurs = disposition == "enforce" && effectiveDirective == "frame-src" && blockedURI.startsWith(vault);
+        if (isOurs) this.#fail("csp");
+      };
+      addEventListener("securitypolicyviolation", refused, { signal });
+      // The driver of merchants' own browser tests (docs/testing.md): it fills and tells facts, never a value.
+      const drive = ({ detail }) => {
+        if (detail.fill) this.send({ type: "fill", fields: detail.fill });
+        detail.state = { ready: this.#isReady, ...this.#facts };
+      };
+      if (key.startsWith("pk_test_")) container.addEventListener("cardseal:test", drive, { signal });
       this.#frame = this.#createFrame();
       const diagnose = (delay, isLast) => this.#handshakeTimers.push(setTimeout(() => this.#diagnose(isLast), delay));
       this.#frame.addEventListener("load", () => diagnose(HELLO_AFTER_LOAD_MS, false), { signal });
@@ -279,7 +301,21 @@
     }
 
     tokenise(data) {
-      return abortable(data?.signal, () => this.#tokenise(data));
+      return abortable(data?.signal, async () => {
+        const refusal = await this.#isBinAllowed;
+        if (refusal) return refusal;
+        const answer = await this.#tokenise(data);
+        return (answer.token && (await this.#ask("onToken", answer.token))) || answer;
+      });
+    }
+
+    /** The page's own veto: `{ continue: false, message }` refuses, in these words. */
+    async #ask(veto, facts) {
+      const said = await this.#vetoes[veto]?.(facts);
+      if (said?.continue !== false) return null;
+      const message = String(said.message ?? "This card is not accepted here.");
+      this.send({ type: "error", message });
+      return failure("validation_error", "refused_by_page", message);
     }
 
     /** A second call while one is under way gets the same answer: a double click pays once. */
@@ -347,8 +383,13 @@
           this.#ready();
           break;
         case "change": {
-          const { empty, complete, brand, error } = message;
-          this.#emit("change", { empty, complete, brand, error });
+          const { empty, complete, brand, bin, error } = message;
+          this.#facts = { empty, complete, brand, bin, error };
+          if (bin !== this.#bin) {
+            this.#bin = bin;
+            this.#isBinAllowed = bin && this.#ask("onBin", { bin, brand });
+          }
+          this.#emit("change", this.#facts);
           break;
         }
         case "focus":
@@ -456,7 +497,7 @@
       const element = new CardElement(this.#key, { ...this.#options, ...options });
       const destroy = element.destroy;
       element.destroy = () => {
-        this.#made.delete(type);
+        if (this.#made.get(type) === element) this.#made.delete(type);
         destroy.call(element);
       };
       this.#made.set(type, element);

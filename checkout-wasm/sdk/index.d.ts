@@ -140,13 +140,14 @@ export type LoadErrorReason =
   | "origin_not_allowed"
   | "invalid_key"
   | "blocked"
+  | "csp"
   | "offline"
   | "timeout"
   | "insecure_context"
   | "wasm_unavailable";
 
 /** What the loader itself answers. */
-export type LoaderCode = "aborted" | "element_not_mounted" | "element_unmounted" | "frame_reloaded" | "network" | "sealing_failed";
+export type LoaderCode = "aborted" | "refused_by_page" | "element_not_mounted" | "element_unmounted" | "frame_reloaded" | "network" | "sealing_failed";
 
 export interface CardsealError {
   type: ErrorType;
@@ -180,8 +181,13 @@ export interface ElementsOptions {
   appearance?: Appearance;
 }
 
+/** What a veto answers; nothing lets the card pass. */
+export type Verdict = { continue: boolean; message?: string } | undefined | void;
+
 export interface CardOptions extends ElementsOptions {
   disabled?: boolean;
+  /** Asked for each token before the page gets it; `{ continue: false, message }` refuses it in these words. At creation only. */
+  onToken?: (token: Token) => Verdict | Promise<Verdict>;
   /** The iframe's title, for assistive technology; at mount only. */
   title?: string;
 }
@@ -218,7 +224,7 @@ export interface CardElement {
   on<E extends keyof CardEvents>(event: E, handler: Handler<E>): this;
   once<E extends keyof CardEvents>(event: E, handler: Handler<E>): this;
   off<E extends keyof CardEvents>(event: E, handler?: Handler<E>): this;
-  update(options: Omit<CardOptions, "title">): this;
+  update(options: Omit<CardOptions, "title" | "onToken">): this;
   focus(): this;
   blur(): this;
   clear(): this;

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 
 /**
- * Serves `files` (path to HTML, or to `{ type, body }`) while `use(port, posts)` runs. A POST to any path is answered with
+ * Serves `files` (path to HTML, or to `{ type, headers, body }`) while `use(port, posts)` runs. A POST to any path is answered with
  * a page that says so, and kept in `posts` as URLSearchParams.
  */
 export async function serve(files, use) {
@@ -20,6 +20,7 @@ export async function serve(files, use) {
       response.writeHead(404).end();
       return;
     }
+    for (const [name, value] of Object.entries(file.headers ?? {})) response.setHeader(name, value);
     response.setHeader('content-type', file.type ?? 'text/html').end(file.body ?? file);
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));

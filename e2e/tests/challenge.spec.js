@@ -9,8 +9,9 @@ import { CardFields, GOOD } from '../pages/card-fields.js';
 import { serve } from '../pages/serve.js';
 import { demos } from '../pages/shop.js';
 
-const [demo] = demos();
-const payments = new URL(demo.payments).origin;
+/** Only known once the setup has run, which is after this file is read. */
+const demo = () => demos()[0];
+const payments = () => new URL(demo().payments).origin;
 const SECRET = 'pi_1_secret_2';
 
 test('complete, said by the bank’s page and nobody else, closes the frame, and the intent is looked up', async ({ page }) => {
@@ -117,7 +118,7 @@ const confirm = (page) => page.evaluate((secret) => cardseal.confirmCardPayment(
 
 /** A page with a typed card; payments wants an action, and the bank's page is `bank`. */
 async function withAction(page, use) {
-  const bank = { status: 'requires_action', url: `${payments}/3ds/pi_1`, asked: [], frame: page.frameLocator('iframe[src*="/3ds/"]') };
+  const bank = { status: 'requires_action', url: `${payments()}/3ds/pi_1`, asked: [], frame: page.frameLocator('iframe[src*="/3ds/"]') };
   const intent = (status) => ({
     id: 'pi_1',
     object: 'payment_intent',
@@ -144,9 +145,9 @@ async function withAction(page, use) {
   });
   const html = `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>A page</title>
 <main><h1>Pay</h1><div id="card"></div><button id="pay">Pay</button></main>
-<script src="${demo.vault}/v1/cardseal.js"></script>
+<script src="${demo().vault}/v1/cardseal.js"></script>
 <script>
-  window.cardseal = Cardseal('${demo.publishable_key}');
+  window.cardseal = Cardseal('${demo().publishable_key}');
   window.card = cardseal.elements().create('card').mount('#card');
 </script></html>`;
   await serve({ '/': html }, async (port) => {

@@ -5,8 +5,9 @@ import { newIntent, retrieveIntent } from '../pages/payments.js';
 import { serve } from '../pages/serve.js';
 import { demos } from '../pages/shop.js';
 
-const [demo] = demos();
-const payments = new URL(demo.payments).origin;
+/** Only known once the setup has run, which is after this file is read. */
+const demo = () => demos()[0];
+const payments = () => new URL(demo().payments).origin;
 
 test('a good card pays, and the page gets the intent', async ({ page }) => {
   await withCard(page, async (card) => {
@@ -130,7 +131,7 @@ test('a signal ends the wait, offline is said before anything is sent, and a wro
 test('the part that pays is not run when it is not the one that was built', async ({ page }) => {
   await page.route('**/assets/payments-*.js', async (route) => {
     const { pathname } = new URL(route.request().url());
-    const built = await fetch(`http://127.0.0.1:${new URL(demo.vault).port}${pathname}`);
+    const built = await fetch(`http://127.0.0.1:${new URL(demo().vault).port}${pathname}`);
     expect(built.ok).toBe(true);
     const headers = { 'access-control-allow-origin': '*', 'content-type': 'text/javascript' };
     await route.fulfill({ headers, body: `${await built.text()}\nwindow.tampered = true;` });
@@ -143,7 +144,7 @@ test('the part that pays is not run when it is not the one that was built', asyn
 });
 
 test('a page that requires Trusted Types pays, when its policy names cardseal', async ({ page }) => {
-  const policy = `script-src 'unsafe-inline' ${demo.vault}; connect-src ${demo.vault} ${payments}; frame-src ${demo.vault} ${payments}; require-trusted-types-for 'script'; trusted-types cardseal`;
+  const policy = `script-src 'unsafe-inline' ${demo().vault}; connect-src ${demo().vault} ${payments()}; frame-src ${demo().vault} ${payments()}; require-trusted-types-for 'script'; trusted-types cardseal`;
   await withCard(page, async (card) => {
     const intent = await newIntent();
     await card.fill(GOOD);
@@ -158,9 +159,9 @@ const confirm = (page, secret) =>
 async function withCard(page, use, policy = '') {
   const html = `<!doctype html><html lang="en"><meta http-equiv="Content-Security-Policy" content="${policy}"><title>A page</title>
 <div id="card"></div><button id="pay">Pay</button>
-<script src="${demo.vault}/v1/cardseal.js"></script>
+<script src="${demo().vault}/v1/cardseal.js"></script>
 <script>
-  window.cardseal = Cardseal('${demo.publishable_key}');
+  window.cardseal = Cardseal('${demo().publishable_key}');
   window.card = cardseal.elements().create('card').mount('#card');
 </script></html>`;
   await serve({ '/': html }, async (port) => {

@@ -13,7 +13,8 @@ import { demos } from '../pages/shop.js';
 const e2e = fileURLToPath(new URL('..', import.meta.url));
 const sdk = fileURLToPath(new URL('../../checkout-wasm/sdk/', import.meta.url));
 const { devDependencies: versions } = JSON.parse(readFileSync(join(e2e, 'package.json'), 'utf8'));
-const [demo] = demos();
+/** Only known once the setup has run, which is after this file is read. */
+const demo = () => demos()[0];
 let app;
 
 const run = (program, args, cwd) => execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
@@ -90,7 +91,7 @@ test('new options reach the form that is there; a new key makes a new form; gone
 /** Serves the app as its server would render it. */
 async function withApp(page, use) {
   const { client_secret: secret } = await newIntent();
-  const settings = JSON.stringify({ key: demo.publishable_key, vault: demo.vault, secret });
+  const settings = JSON.stringify({ key: demo().publishable_key, vault: demo().vault, secret });
   const rendered = run(process.execPath, ['server.js', settings], app);
   expect(rendered).toContain('<div id="card" class="card"></div>');
   const html = `<!doctype html><html lang="en"><title>A shop</title><div id="root">${rendered}</div>

@@ -20,7 +20,8 @@ export function useElements(): Group | null;
 export interface ElementProps {
   id?: string;
   className?: string;
-  options?: CardOptions;
+  options?: Omit<CardOptions, "onToken">;
+  onToken?: CardOptions["onToken"];
   onReady?: (element: Element) => void;
   onChange?: (event: CardEvents["change"]) => void;
   onFocus?: (event: CardEvents["focus"]) => void;

@@ -30,6 +30,8 @@ pub enum FromPage {
     Validate,
     /// Say these words below the fields.
     Error(String),
+    /// Type this into fields, by their ids: the driver of a merchant's own browser tests. Test mode only.
+    Fill(JsValue),
     /// Seal the card and get a token; the answer carries the same id.
     Tokenise {
         /// Pairs question and answer.
@@ -192,6 +194,7 @@ impl FromPage {
             "update" => Some(Self::Update(get(data, "options")?)),
             "validate" => Some(Self::Validate),
             "error" => Some(Self::Error(text(data, "message")?)),
+            "fill" => Some(Self::Fill(get(data, "fields")?)),
             "tokenise" => Some(Self::Tokenise {
                 id: number(data, "id")?,
                 name: text(data, "name"),

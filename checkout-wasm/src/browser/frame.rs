@@ -29,6 +29,7 @@ const THEMES: [&str; 2] = ["dark", "auto"];
 
 /// One frame; it lives as long as its document.
 pub struct Frame {
+    mode: Mode,
     form: RwSignal<Form>,
     /// What the page has to say below the fields.
     message: RwSignal<String>,
@@ -53,6 +54,7 @@ pub fn start() {
     let owner = Owner::new();
     let frame: &'static Frame = owner.with(|| {
         Box::leak(Box::new(Frame {
+            mode,
             form: RwSignal::new(Form::new(mode)),
             message: RwSignal::new(String::new()),
             channel: Channel::default(),
@@ -132,9 +134,22 @@ impl Frame {
                 form.submitted();
             }),
             FromPage::Error(words) => self.say(words),
+            FromPage::Fill(fields) => self.fill(&fields),
             FromPage::Tokenise { id, name } => spawn_local(async move {
                 self.answer(id, self.tokenise(name.as_deref()).await);
             }),
+        }
+    }
+
+    /// What a test of the merchant's types, where only test cards are taken. In live mode nobody fills but the buyer.
+    fn fill(&self, fields: &JsValue) {
+        for field in Field::ALL {
+            let text = object::text(fields, field.id()).filter(|_| self.mode == Mode::Test);
+            if let Some((text, input)) = text.zip(inputs::input(field)) {
+                input.set_value(&text);
+                self.typed(field, "");
+                self.left(field, false);
+            }
         }
     }
 
