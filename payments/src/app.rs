@@ -13,6 +13,7 @@ use vault_api::keys::KeyInfo;
 use crate::connectors::Acquirer;
 use crate::error::Error;
 use crate::seal::Seal;
+use crate::three_ds::ThreeDs;
 use crate::vault::Vault;
 
 /// How long a looked-up key is believed: a revoked one works no longer than this.
@@ -38,6 +39,8 @@ pub struct Shared {
     pub keys: KeyCache,
     /// Whether test mode may deliver webhooks to this machine.
     pub webhook_loopback: bool,
+    /// 3-D Secure, when it is set up.
+    pub three_ds: Option<ThreeDs>,
 }
 
 impl Shared {

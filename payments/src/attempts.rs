@@ -1,8 +1,8 @@
 //! Attempts: one send of a card each, committed before the vault is asked, closed at the vault when unanswered.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::{Row, Tx, params};
-use vault_api::forward::{BytesSent, Forward, Forwarded};
+use vault_api::forward::{BytesSent, Forward, Forwarded, ThreeDSecure};
 use vault_api::ids::new_id;
 use vault_api::tokens::GrantInfo;
 
@@ -13,11 +13,14 @@ use crate::http::params::from_column;
 use crate::intents::Intent;
 use crate::intents::confirm::Confirm;
 use crate::outcome::{self, Outcome};
+use crate::payment_methods::PaymentMethod;
+use crate::three_ds::carried::Carried;
+use crate::three_ds::{self, Authentication};
 use crate::vault::Failure;
 
 const COLUMNS: &str = "id, intent, merchant, livemode, confirmation, payment_method, acquirer, reference, amount, \
                        currency, capture, state, created_ms, next_check_at, checks, ordinal, \
-                       error, request_id, idempotency_key";
+                       error, request_id, idempotency_key, carried";
 
 /// An attempt.
 #[derive(Debug, Clone)]
@@ -41,6 +44,7 @@ pub struct Attempt {
     pub ordinal: i64,
     pub error: Option<Value>,
     pub origin: Origin,
+    pub carried: Carried,
 }
 
 impl Attempt {
@@ -50,7 +54,7 @@ impl Attempt {
         acquirer: &Acquirer,
         wanted: &Confirm,
         intent: &Intent,
-        method: &str,
+        method: &PaymentMethod,
     ) -> Self {
         let now_ms = app.clock.now_ms();
         Self {
@@ -58,7 +62,7 @@ impl Attempt {
             intent: intent.id.clone(),
             owner: intent.owner.clone(),
             confirmation: wanted.confirmation.clone(),
-            payment_method: method.to_owned(),
+            payment_method: method.id.clone(),
             acquirer: acquirer.name().to_owned(),
             reference: new_id("ref"),
             amount: intent.amount,
@@ -71,6 +75,37 @@ impl Attempt {
             ordinal: 0,
             error: None,
             origin: wanted.origin.clone(),
+            carried: Carried::new(intent, method),
+        }
+    }
+
+    /// The attempt that an authentication leads to; intent and card say the rest of it.
+    pub fn of_authentication(
+        app: &App,
+        acquirer: &Acquirer,
+        authentication: &Authentication,
+        before: usize,
+    ) -> Self {
+        let now_ms = app.clock.now_ms();
+        Self {
+            id: new_id("att"),
+            intent: authentication.intent.clone(),
+            owner: authentication.owner.clone(),
+            confirmation: authentication.confirmation.clone(),
+            payment_method: authentication.payment_method.clone(),
+            acquirer: acquirer.name().to_owned(),
+            reference: new_id("ref"),
+            amount: authentication.amount,
+            currency: authentication.currency.clone(),
+            capture: true,
+            state: "sending".into(),
+            created_ms: now_ms,
+            next_check_at: first_check(now_ms, acquirer),
+            checks: 0,
+            ordinal: before as i64,
+            error: None,
+            origin: authentication.cause.clone(),
+            carried: Carried::default(),
         }
     }
 
@@ -90,6 +125,7 @@ impl Attempt {
 
     pub fn from_row(row: &Row) -> Result<Self, Error> {
         let error: Option<String> = row.get(16)?;
+        let carried: Option<String> = row.get(19)?;
         Ok(Self {
             id: row.get(0)?,
             intent: row.get(1)?,
@@ -114,14 +150,19 @@ impl Attempt {
                 request_id: row.get(17)?,
                 idempotency_key: row.get(18)?,
             },
+            carried: carried
+                .as_deref()
+                .map(from_column)
+                .transpose()?
+                .unwrap_or_default(),
         })
     }
 
     pub fn insert(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         tx.execute(
             "insert into attempts (id, intent, merchant, livemode, confirmation, payment_method, acquirer, reference,
-                 amount, currency, capture, state, created_ms, next_check_at, ordinal, request_id, idempotency_key)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'sending', $12, $13, $14, $15, $16)",
+                 amount, currency, capture, state, created_ms, next_check_at, ordinal, request_id, idempotency_key, carried)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'sending', $12, $13, $14, $15, $16, $17)",
             params![
                 &self.id,
                 &self.intent,
@@ -139,6 +180,7 @@ impl Attempt {
                 self.ordinal,
                 self.origin.request_id.clone(),
                 self.origin.idempotency_key.clone(),
+                json!(self.carried).to_string(),
             ],
         )?;
         Ok(())
@@ -229,7 +271,12 @@ pub async fn run(
             // The vault is still sending, or out of reach: the resolver asks again, soon.
             crate::resolver::put_off(app, &current, 1).await?;
         }
-        let settled = outcome::settle(app, &current, outcome, next.clone()).await?;
+        let step_up = match &grant {
+            Some(_) if next.is_none() => three_ds::step_up(app, &current, &outcome),
+            _ => None,
+        };
+        let settled =
+            outcome::settle(app, &current, outcome, next.clone(), step_up.as_ref()).await?;
         match next.filter(|_| settled) {
             None => break,
             Some(next) => {
@@ -270,6 +317,7 @@ async fn send(
         merchant,
         capture: attempt.capture,
         cvc,
+        credential: attempt.carried.credential.as_ref(),
     });
     let forward = Forward {
         attempt: attempt.id.clone(),
@@ -280,7 +328,7 @@ async fn send(
         currency: attempt.currency.clone(),
         reference: attempt.reference.clone(),
         body,
-        three_d_secure: None,
+        three_d_secure: authenticated(app, attempt).await?,
         dry_run: false,
     };
     match app
@@ -303,6 +351,16 @@ async fn send(
             Ok((outcome, cvc_sent))
         }
     }
+}
+
+// What the issuer gave for it, when the buyer was authenticated.
+async fn authenticated(app: &App, attempt: &Attempt) -> Result<Option<ThreeDSecure>, Error> {
+    let Some(id) = attempt.carried.authentication.clone() else {
+        return Ok(None);
+    };
+    let read = move |tx: &mut Tx<'_>| Authentication::find(tx, &id);
+    let found = app.store.read(read).await?;
+    Ok(found.as_ref().and_then(three_ds::outcome::values))
 }
 
 /// Closes an attempt at the vault: its recorded outcome, or the certainty that it never starts.

@@ -31,7 +31,8 @@ pub const LISTED: Listed = Listed {
               (select exp_year from payment_methods m where m.id = charges.payment_method), \
               (select details from payment_intents i where i.id = charges.intent), \
               (select customer from payment_intents i where i.id = charges.intent), \
-              (select b.id from balance_transactions b where b.source = charges.id and b.type = 'charge') as balance_transaction",
+              (select b.id from balance_transactions b where b.source = charges.id and b.type = 'charge') as balance_transaction, \
+              three_d_secure",
 };
 
 /// A charge's customer is its intent's.
@@ -62,6 +63,7 @@ pub struct Charge {
     details: Details,
     customer: Option<String>,
     balance_transaction: Option<String>,
+    three_d_secure: Option<Value>,
 }
 
 impl Charge {
@@ -100,12 +102,14 @@ impl Charge {
             details: Details::default(),
             customer: None,
             balance_transaction: None,
+            three_d_secure: None,
         }
     }
 
     /// From a row of [`LISTED`]'s columns.
     pub fn from_row(row: &Row) -> Result<Self, Error> {
         let code: Option<String> = row.get(21)?;
+        let three_d_secure: Option<String> = row.get(31)?;
         let failure = match code {
             Some(code) => Some((code, row.get(22)?, row.get(23)?)),
             None => None,
@@ -152,6 +156,7 @@ impl Charge {
             details: from_column(&row.get::<String>(28)?)?,
             customer: row.get(29)?,
             balance_transaction: row.get(30)?,
+            three_d_secure: three_d_secure.as_deref().map(from_column).transpose()?,
         })
     }
 
@@ -276,6 +281,7 @@ impl Charge {
         let card = self.card.as_ref();
         let brand = card.map(|card| card.brand.as_str());
         let approved = self.failure.is_none();
+        let authenticated = self.three_d_secure.as_ref().unwrap_or(&Value::Null);
         let (line1, postal_code) = avs_checks(self.facts.avs_result.as_deref());
         json!({
             "amount_authorized": approved.then_some(self.amount),
@@ -287,7 +293,7 @@ impl Charge {
                 "cvc_check": cvc_check(self.facts.cvc_result.as_deref()),
             },
             "country": null,
-            "electronic_commerce_indicator": null,
+            "electronic_commerce_indicator": authenticated["electronic_commerce_indicator"],
             "exp_month": card.map(|card| card.exp_month),
             "exp_year": card.map(|card| card.exp_year),
             "fingerprint": null,
@@ -298,7 +304,7 @@ impl Charge {
             "network": brand,
             "network_transaction_id": self.facts.network_transaction_id,
             "regulated_status": null,
-            "three_d_secure": null,
+            "three_d_secure": self.three_d_secure,
             "transaction_link_id": null,
             "wallet": null,
         })

@@ -53,6 +53,9 @@ pub struct Serve {
     /// Lets test-mode webhook endpoints be on this machine. Live mode never delivers to private addresses.
     #[arg(long, env = "PAYMENTS_WEBHOOK_LOOPBACK")]
     pub webhook_loopback: bool,
+    /// The 3-D Secure set-up (TOML); without it no buyer is authenticated.
+    #[arg(long, env = "PAYMENTS_THREE_D_SECURE")]
+    pub three_d_secure: Option<PathBuf>,
     /// Test mode only: a file with seconds to add to the clock, re-read as it changes.
     #[arg(long, env = "PAYMENTS_CLOCK_FILE")]
     pub clock_file: Option<PathBuf>,

@@ -31,6 +31,7 @@ mod resolver;
 mod saved_cards;
 mod seal;
 mod setup_intents;
+mod three_ds;
 mod trigger;
 mod vault;
 mod webhooks;
@@ -53,6 +54,10 @@ const MIGRATIONS: &[Migration] = &[
     ("0002_customers", include_str!("schema/0002_customers.sql")),
     ("0003_balance", include_str!("schema/0003_balance.sql")),
     ("0004_webhooks", include_str!("schema/0004_webhooks.sql")),
+    (
+        "0006_three_d_secure",
+        include_str!("schema/0006_three_d_secure.sql"),
+    ),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -120,6 +125,11 @@ fn build(serve: &Serve) -> anyhow::Result<App> {
         resolve: tokio::sync::Notify::new(),
         keys: app::KeyCache::default(),
         webhook_loopback: serve.webhook_loopback,
+        three_ds: serve
+            .three_d_secure
+            .as_deref()
+            .map(three_ds::ThreeDs::from_file)
+            .transpose()?,
     }))
 }
 

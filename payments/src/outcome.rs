@@ -15,6 +15,8 @@ use crate::intents::Intent;
 use crate::ledger;
 use crate::payment_methods::{self, PaymentMethod, forget_token};
 use crate::seal::Seal;
+use crate::three_ds::carried::remember_network_transaction;
+use crate::three_ds::{self, Authentication};
 
 /// What is known of an attempt.
 #[derive(Debug, Clone)]
@@ -67,13 +69,14 @@ impl Outcome {
     }
 }
 
-/// Commits an outcome; with `next`, the attempt that follows is committed in the same transaction and the intent stays
-/// `processing`. False when somebody else had settled it before.
+/// Commits an outcome; with `next` or `step_up`, the attempt or the authentication that follows is committed in the
+/// same transaction and the intent stays `processing`. False when somebody else had settled it before.
 pub async fn settle(
     app: &App,
     attempt: &Attempt,
     outcome: Outcome,
     next: Option<Attempt>,
+    step_up: Option<&Authentication>,
 ) -> Result<bool, Error> {
     let name = outcome.name();
     app.metrics.count(
@@ -98,6 +101,7 @@ pub async fn settle(
         ),
     }
     let (shared, attempt, now_ms) = (app.clone(), attempt.clone(), app.clock.now_ms());
+    let step_up = step_up.cloned();
     let fees = app.acquirer(&attempt.acquirer)?.fees().clone();
     let write = move |tx: &mut Tx<'_>| {
         let mut step = Step {
@@ -111,6 +115,7 @@ pub async fn settle(
             Outcome::Open => Ok(false),
             Outcome::Unknown(_) => step.unknown(),
             Outcome::Approved(payment) => step.approved(payment),
+            Outcome::Declined(_) if step_up.is_some() => step.step_up(step_up.as_ref()),
             Outcome::Declined(payment) => step.declined(payment, next.as_ref()),
             Outcome::NotSent { .. } => step.failed(false, next.as_ref()),
             Outcome::NotCharged => step.failed(true, None),
@@ -168,6 +173,7 @@ impl Step<'_, '_> {
         }
         charge.insert(self.tx)?;
         let attempt = self.attempt;
+        three_ds::outcome::mark(self.tx, attempt, &charge.id)?;
         let (status, received, capturable) = if captured {
             ("succeeded", attempt.amount, 0)
         } else {
@@ -179,6 +185,8 @@ impl Step<'_, '_> {
             params![&attempt.intent, status, received, capturable, &charge.id],
         )?;
         self.keep_card()?;
+        let network = payment.facts.network_transaction_id.as_deref();
+        remember_network_transaction(self.tx, &attempt.payment_method, network)?;
         if captured {
             ledger::sale(self.tx, &charge, self.fees, self.now_ms)?;
         } else {
@@ -220,6 +228,16 @@ impl Step<'_, '_> {
         )
     }
 
+    // The issuer wants the buyer authenticated: no charge yet, and no failure.
+    fn step_up(&mut self, authentication: Option<&Authentication>) -> Result<bool, Error> {
+        if !self.leave_open("declined", None, None)? {
+            return Ok(false);
+        }
+        authentication
+            .map_or(Ok(()), |begun| begun.insert(self.tx))
+            .map(|()| true)
+    }
+
     fn declined(&mut self, payment: &Payment, next: Option<&Attempt>) -> Result<bool, Error> {
         let Verdict::Declined(decline) = &payment.verdict else {
             return Err(Error::Internal("a decline that is none"));
@@ -234,6 +252,7 @@ impl Step<'_, '_> {
             return Ok(false);
         }
         charge.insert(self.tx)?;
+        three_ds::outcome::mark(self.tx, self.attempt, &charge.id)?;
         self.emit_charge("charge.failed", &charge.id)?;
         match next {
             Some(next) => next.insert(self.tx)?,

@@ -19,7 +19,7 @@ use crate::vault::Failure;
 
 /// The columns that [`PaymentMethod::from_row`] reads.
 pub const COLUMNS: &str = "id, merchant, livemode, created_ms, sealed_token, brand, last4, exp_month, exp_year, metadata, \
-     customer, stored_card, detached";
+     customer, stored_card, detached, network_transaction_id";
 
 /// A payment method.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct PaymentMethod {
     pub stored_card: Option<String>,
     /// It was attached once.
     pub detached: bool,
+    /// The scheme's id of the payment that set the card up.
+    pub network_transaction_id: Option<String>,
 }
 
 impl PaymentMethod {
@@ -52,6 +54,7 @@ impl PaymentMethod {
             customer: None,
             stored_card: None,
             detached: false,
+            network_transaction_id: None,
         }
     }
 
@@ -81,6 +84,7 @@ impl PaymentMethod {
             customer: row.get(10)?,
             stored_card: row.get(11)?,
             detached: row.get(12)?,
+            network_transaction_id: row.get(13)?,
         })
     }
 

@@ -15,6 +15,7 @@ use crate::http::idempotency;
 use crate::operations;
 use crate::outcome::{self, Outcome};
 use crate::payment_methods;
+use crate::three_ds;
 use store::{Tx, params};
 
 const POLL: Duration = Duration::from_millis(500);
@@ -54,6 +55,7 @@ async fn once(app: &App) -> Result<(), Error> {
             tracing::error!(attempt = attempt.id, %error, "an attempt could not be resolved");
         }
     }
+    three_ds::flow::work_off(app).await?;
     for operation in operations::due(app).await? {
         if let Err(error) = operations::perform(app, &operation).await {
             tracing::error!(operation = operation.id, %error, "an operation could not be performed");
@@ -63,6 +65,10 @@ async fn once(app: &App) -> Result<(), Error> {
 }
 
 async fn resolve(app: &App, attempt: &Attempt) -> Result<(), Error> {
+    // An authenticated buyer has gone: what a restart interrupted is made good without them.
+    if attempt.state == "sending" && three_ds::flow::resume(app, attempt).await? {
+        return Ok(());
+    }
     let outcome = if attempt.state == "sending" {
         attempts::close(app, attempt).await?.0
     } else {
@@ -71,7 +77,7 @@ async fn resolve(app: &App, attempt: &Attempt) -> Result<(), Error> {
     let open = matches!(outcome, Outcome::Open);
     if !open {
         let unknown = matches!(outcome, Outcome::Unknown(_));
-        outcome::settle(app, attempt, outcome, None).await?;
+        outcome::settle(app, attempt, outcome, None, None).await?;
         if !unknown {
             return Ok(());
         }

@@ -19,7 +19,10 @@ impl Connector for Json {
         if what.cvc {
             card["cvc"] = json!("{{card.cvc}}");
         }
-        let body = json!({ "capture": what.capture, "merchant": what.merchant, "card": card });
+        let mut body = json!({ "capture": what.capture, "merchant": what.merchant, "card": card });
+        if let Some(credential) = what.credential {
+            body["credential_on_file"] = json!(credential);
+        }
         ("authorise", body)
     }
 
@@ -145,6 +148,7 @@ mod tests {
                 merchant: "mer_1",
                 capture: true,
                 cvc,
+                credential: None,
             });
             assert_eq!(operation, "authorise");
             assert_eq!(body["card"].get("cvc").is_some(), cvc);

@@ -14,6 +14,7 @@ use service::client::Error as CallError;
 
 use crate::config::{AcquirerConfig, Dialect, Fees, secret_from_file};
 
+use crate::three_ds::carried::Credential;
 pub use responses::Decline;
 
 /// What a connector puts into the template of an authorisation. The vault adds card, amount, currency and reference.
@@ -23,6 +24,8 @@ pub struct Authorise<'a> {
     pub capture: bool,
     /// Whether the security code is still there to be sent.
     pub cvc: bool,
+    /// Who initiates the payment with which stored credential, when the card is kept or was.
+    pub credential: Option<&'a Credential>,
 }
 
 /// A payment, as the acquirer reports it.

@@ -72,9 +72,9 @@ pub fn decline(response_code: &str) -> Decline {
             "try_again_later",
         ),
         "65" | "1A" => (
-            "card_declined",
             "authentication_required",
-            DECLINED,
+            "authentication_required",
+            "Your card was declined. This transaction requires authentication.",
             "confirm_card_data",
         ),
         _ => (

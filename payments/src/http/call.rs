@@ -15,6 +15,7 @@ use super::form;
 use super::params::Params;
 use crate::app::{App, Origin, Owner};
 use crate::error::{Error, Refusal};
+use crate::three_ds;
 
 /// The largest body that is read.
 const MAX_BODY: usize = 256 * 1024;
@@ -128,6 +129,9 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<(Owner, Kind), E
             let found = app.vault.lookup_key(sha256.clone()).await;
             let found = found.map_err(|failure| Error::Vault(format!("key look-up: {failure}")))?;
             let info = found.ok_or_else(|| unauthenticated("Invalid API Key provided."))?;
+            if info.kind == Kind::Publishable {
+                three_ds::origins::remember(app, &sha256, &info).await?;
+            }
             app.keys.put(sha256, info.clone());
             info
         }

@@ -9,7 +9,7 @@ pub mod pages;
 pub mod params;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -18,6 +18,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::app::App;
 use crate::error::{Error, Refusal};
 use crate::intents::{cancel, capture, confirm, create, retrieve, update};
+use crate::three_ds::{self, page};
 use crate::webhooks::{records, routes as endpoints};
 use crate::{
     balance, charges, customers, events, payment_methods, refunds, saved_cards, setup_intents,
@@ -59,6 +60,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/payment_methods/{id}/detach", post(saved_cards::detach))
         .merge(customer_routes())
         .merge(setup_routes())
+        .merge(three_ds_routes())
         .route("/v1/balance", get(balance::balance))
         .route("/v1/balance_transactions", get(balance::list))
         .route("/v1/balance_transactions/{id}", get(balance::retrieve))
@@ -111,6 +113,19 @@ fn customer_routes() -> Router<App> {
             "/v1/customers/{id}/payment_methods/{method}",
             get(saved_cards::retrieve_of_customer),
         )
+}
+
+fn three_ds_routes() -> Router<App> {
+    Router::new()
+        .route("/3ds/results", post(three_ds::results::results))
+        .route("/3ds/page.css", get(page::css))
+        .route("/3ds/page.js", get(page::script))
+        .route("/3ds/notified.js", get(page::notified_script))
+        .route("/3ds/{id}", get(page::page))
+        .route("/3ds/{id}/status", get(page::status))
+        .route("/3ds/{id}/browser", post(page::browser))
+        .route("/3ds/{id}/{part}", post(page::notified))
+        .layer(DefaultBodyLimit::max(64 * 1024))
 }
 
 fn setup_routes() -> Router<App> {

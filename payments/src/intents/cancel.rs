@@ -14,6 +14,7 @@ use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::payment_methods::forget_token;
+use crate::three_ds;
 
 const REASONS: &[&str] = &[
     "abandoned",
@@ -78,13 +79,15 @@ async fn at_once(
             return Ok(true);
         }
         let moved = tx.execute(
-            "update payment_intents set status = 'canceled', canceled_at = $2, cancellation_reason = $3
+            "update payment_intents set status = 'canceled', canceled_at = $2, cancellation_reason = $3,
+                 next_action = null
              where id = $1 and status in ('requires_payment_method', 'requires_confirmation', 'requires_action')",
             params![&id, now_ms.div_euclid(1000), reason.map(str::to_owned)],
         )?;
         if moved == 0 {
             return Ok(false);
         }
+        three_ds::record::abandon(tx, &id)?;
         tx.execute(
             "insert into cancellations (id, intent) values ($1, $2)",
             params![&subject, &id],

@@ -8,7 +8,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use serde_json::{Value, json};
 use store::{Tx, params};
-use vault_api::tokens::{Exchanged, GrantInfo};
+use vault_api::tokens::{CardSummary, Exchanged, GrantInfo};
 
 use super::{Details, Intent};
 use crate::app::{App, Origin, Owner};
@@ -21,6 +21,7 @@ use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::http::params::Params;
 use crate::payment_methods::{PaymentMethod, remember_card, remember_stored_card, take_token};
+use crate::three_ds;
 
 /// Where the card comes from.
 #[derive(Debug, Clone)]
@@ -61,6 +62,9 @@ pub struct Options {
     off_session: Option<bool>,
     return_url: Option<String>,
     setup_future_usage: Option<&'static str>,
+    request_three_d_secure: Option<&'static str>,
+    error_on_requires_action: Option<bool>,
+    use_stripe_sdk: Option<bool>,
 }
 
 /// When the card may be used again.
@@ -69,18 +73,19 @@ pub const USAGES: &[&str] = &["off_session", "on_session"];
 impl Options {
     /// Takes them.
     pub fn take(params: &mut Params) -> Result<Self, Error> {
-        // Without 3-D Secure there is no action, so these two change nothing.
-        params.boolean("error_on_requires_action")?;
-        params.boolean("use_stripe_sdk")?;
         Ok(Self {
             off_session: params.boolean("off_session")?,
             return_url: params.text("return_url", 2_048)?,
             setup_future_usage: params.one_of("setup_future_usage", USAGES)?,
+            request_three_d_secure: three_ds::request(params)?,
+            error_on_requires_action: params.boolean("error_on_requires_action")?,
+            use_stripe_sdk: params.boolean("use_stripe_sdk")?,
         })
     }
 
     /// Writes them into the intent's details; false when they say nothing.
     pub fn apply(&self, details: &mut Details) -> bool {
+        let before = json!(details);
         if let Some(off_session) = self.off_session {
             details.off_session = Some(off_session);
         }
@@ -90,7 +95,16 @@ impl Options {
         if let Some(usage) = self.setup_future_usage {
             details.setup_future_usage = Some(usage.to_owned());
         }
-        self.off_session.is_some() || self.return_url.is_some() || self.setup_future_usage.is_some()
+        if let Some(request) = self.request_three_d_secure {
+            details.request_three_d_secure = Some(request.to_owned());
+        }
+        if let Some(fail) = self.error_on_requires_action {
+            details.error_on_requires_action = Some(fail);
+        }
+        if let Some(in_page) = self.use_stripe_sdk {
+            details.use_stripe_sdk = Some(in_page);
+        }
+        before != json!(details)
     }
 }
 
@@ -172,7 +186,13 @@ pub async fn answer(app: &App, owner: Owner, id: String, expand: Expand) -> Resu
 pub async fn confirm(app: &App, wanted: &Confirm) -> Result<(), Error> {
     let before = attempts::of_confirmation(app, &wanted.confirmation).await?;
     if let Some(last) = before.last().filter(|attempt| attempt.state != "sending") {
+        stepped_up(app, last).await?;
         return attempts::verdict(app, last).await;
+    }
+    if before.is_empty()
+        && let Some(begun) = three_ds::of_confirmation(app, &wanted.confirmation).await?
+    {
+        return three_ds::flow::go_on(app, begun).await;
     }
     let (intent, method) = match before.last() {
         None => prepare(app, wanted).await?,
@@ -181,12 +201,33 @@ pub async fn confirm(app: &App, wanted: &Confirm) -> Result<(), Error> {
     let grant = exchange::for_payment(app, &intent, &method, &wanted.confirmation).await;
     let first = match (before.last(), &grant) {
         (Some(open), _) => open.clone(),
+        (None, Ok(exchanged)) if three_ds::comes_first(app, &intent) => {
+            let begun = authenticate_first(app, wanted, &intent, &method, exchanged).await?;
+            return three_ds::flow::enrol(app, begun, granted(exchanged)?).await;
+        }
         (None, Ok(exchanged)) => begin(app, wanted, &intent, &method, exchanged).await?,
         (None, Err(_)) => return grant.map(|_| ()),
     };
     let grant: Option<GrantInfo> = grant.ok().and_then(|exchanged| exchanged.grant);
-    let last = attempts::run(app, first, before.is_empty(), grant).await?;
+    let last = attempts::run(app, first, before.is_empty(), grant.clone()).await?;
+    stepped_up(app, &last).await?;
     attempts::verdict(app, &last).await
+}
+
+fn granted(exchanged: &Exchanged) -> Result<GrantInfo, Error> {
+    let missing = || Error::Vault("exchange: no grant in the answer".into());
+    exchanged.grant.clone().ok_or_else(missing)
+}
+
+// A soft decline that an authentication follows: it begins at once.
+async fn stepped_up(app: &App, last: &Attempt) -> Result<(), Error> {
+    if last.state != "declined" || last.error.is_some() {
+        return Ok(());
+    }
+    match three_ds::of_confirmation(app, &last.confirmation).await? {
+        Some(begun) => three_ds::flow::go_on(app, begun).await,
+        None => Ok(()),
+    }
 }
 
 // Stores the payment method and binds it to the intent.
@@ -212,6 +253,10 @@ async fn prepare(app: &App, wanted: &Confirm) -> Result<(Intent, PaymentMethod),
     let options = wanted.options.clone();
     let write = move |tx: &mut Tx<'_>| -> Result<(Intent, PaymentMethod), Error> {
         let mut intent = Intent::load(tx, &owner, &id)?;
+        if intent.status == "requires_action" {
+            // The buyer tries again, maybe with another card: what was asked of them before is over.
+            intent.reopen(tx)?;
+        }
         let confirmable =
             ["requires_payment_method", "requires_confirmation"].contains(&intent.status.as_str());
         if !confirmable {
@@ -276,27 +321,90 @@ async fn begin(
         .acquirers
         .first()
         .ok_or(Error::Internal("no acquirer is configured"))?;
-    let attempt = Attempt::new(app, first, wanted, intent, &method.id);
-    let (shared, card) = (app.clone(), exchanged.card.clone());
-    let stored = exchanged.stored_card.as_ref().map(|card| card.id.clone());
+    let attempt = Attempt::new(app, first, wanted, intent, method);
+    let taking = Taking::new(app, intent, method, exchanged);
     let write = move |tx: &mut Tx<'_>| -> Result<Attempt, Error> {
+        taking.take(tx)?;
+        attempt.insert(tx)?;
+        Ok(attempt.clone())
+    };
+    app.store.write(write).await
+}
+
+// The same, where the buyer is authenticated before anything is sent.
+async fn authenticate_first(
+    app: &App,
+    wanted: &Confirm,
+    intent: &Intent,
+    method: &PaymentMethod,
+    exchanged: &Exchanged,
+) -> Result<three_ds::Authentication, Error> {
+    let first = app
+        .acquirers
+        .first()
+        .ok_or(Error::Internal("no acquirer is configured"))?;
+    let asked = intent.details.request_three_d_secure.as_deref();
+    let return_url = three_ds::carried::return_url(intent);
+    let begin = three_ds::record::Begin {
+        owner: &wanted.owner,
+        cause: &wanted.origin,
+        intent: &intent.id,
+        confirmation: &wanted.confirmation,
+        payment_method: &method.id,
+        acquirer: first.name(),
+        amount: intent.amount,
+        currency: &intent.currency,
+        mandated: asked == Some("challenge"),
+        required: false,
+        return_url: return_url.as_deref(),
+    };
+    let begun = three_ds::Authentication::begin(app.three_ds()?, &begin, app.clock.now_ms());
+    let taking = Taking::new(app, intent, method, exchanged);
+    let write = move |tx: &mut Tx<'_>| -> Result<three_ds::Authentication, Error> {
+        taking.take(tx)?;
+        begun.insert(tx)?;
+        Ok(begun.clone())
+    };
+    app.store.write(write).await
+}
+
+/// An intent that a confirmation takes for itself, and the card that it is confirmed with.
+struct Taking {
+    app: App,
+    intent: Intent,
+    method: String,
+    card: CardSummary,
+    stored: Option<String>,
+}
+
+impl Taking {
+    fn new(app: &App, intent: &Intent, method: &PaymentMethod, exchanged: &Exchanged) -> Self {
+        Self {
+            app: app.clone(),
+            intent: intent.clone(),
+            method: method.id.clone(),
+            card: exchanged.card.clone(),
+            stored: exchanged.stored_card.as_ref().map(|card| card.id.clone()),
+        }
+    }
+
+    fn take(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        let intent = &self.intent;
         // Whoever changed amount or state since it was read wins; this confirmation begins again with a new call.
         let moved = tx.execute(
             "update payment_intents set status = 'processing', payment_method = $2, last_payment_error = null
              where id = $1 and status in ('requires_payment_method', 'requires_confirmation')
                and amount = $3 and currency = $4",
-            params![&attempt.intent, &attempt.payment_method, attempt.amount, &attempt.currency],
+            params![&intent.id, &self.method, intent.amount, &intent.currency],
         )?;
         if moved == 0 {
-            let intent = Intent::load(tx, &attempt.owner, &attempt.intent)?;
-            return Err(intent.unexpected_state(&shared.seal, "confirm"));
+            let intent = Intent::load(tx, &intent.owner, &intent.id)?;
+            return Err(intent.unexpected_state(&self.app.seal, "confirm"));
         }
-        remember_card(tx, &attempt.payment_method, &card)?;
-        if let Some(stored) = &stored {
-            remember_stored_card(tx, &attempt.payment_method, stored)?;
+        remember_card(tx, &self.method, &self.card)?;
+        if let Some(stored) = &self.stored {
+            remember_stored_card(tx, &self.method, stored)?;
         }
-        attempt.insert(tx)?;
-        Ok(attempt.clone())
-    };
-    app.store.write(write).await
+        Ok(())
+    }
 }

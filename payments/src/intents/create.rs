@@ -143,6 +143,7 @@ impl Wanted {
             cancellation_reason: None,
             details: self.details.clone(),
             customer: self.customer.clone(),
+            next_action: None,
         }
     }
 }

@@ -22,7 +22,7 @@ pub const LISTED: Listed = Listed {
     table: "payment_intents",
     columns: "id, merchant, livemode, created_ms, amount, currency, status, capture_method, amount_capturable, \
               amount_received, payment_method, latest_charge, last_payment_error, canceled_at, cancellation_reason, \
-              details, customer",
+              details, customer, next_action",
 };
 
 /// A payment intent.
@@ -44,6 +44,8 @@ pub struct Intent {
     pub cancellation_reason: Option<String>,
     pub details: Details,
     pub customer: Option<String>,
+    /// Stripe's object, while the buyer has something to do.
+    pub next_action: Option<Value>,
 }
 
 /// What is only kept and shown.
@@ -60,6 +62,12 @@ pub struct Details {
     /// The buyer was not there when it was confirmed.
     pub off_session: Option<bool>,
     pub payment_method_types: Vec<String>,
+    /// When the buyer is authenticated: automatic (an issuer wants it), any, challenge.
+    pub request_three_d_secure: Option<String>,
+    /// A confirmation fails where the buyer would have to act.
+    pub error_on_requires_action: Option<bool>,
+    /// A library in the page opens what the buyer has to do.
+    pub use_stripe_sdk: Option<bool>,
     /// Stripe's `automatic_payment_methods`, when it was sent.
     pub automatic_payment_methods: Option<Value>,
 }
@@ -68,6 +76,7 @@ impl Intent {
     /// From a row of [`LISTED`]'s columns.
     pub fn from_row(row: &Row) -> Result<Self, Error> {
         let error: Option<String> = row.get(12)?;
+        let next_action: Option<String> = row.get(17)?;
         Ok(Self {
             id: row.get(0)?,
             owner: Owner {
@@ -88,6 +97,7 @@ impl Intent {
             cancellation_reason: row.get(14)?,
             details: from_column(&row.get::<String>(15)?)?,
             customer: row.get(16)?,
+            next_action: next_action.as_deref().map(from_column).transpose()?,
         })
     }
 
@@ -110,6 +120,21 @@ impl Intent {
                 .not_found()
                 .into()
         })
+    }
+
+    /// Ends what the buyer was asked to do: the intent waits for a confirmation again.
+    pub fn reopen(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        crate::three_ds::record::abandon(tx, &self.id)?;
+        let moved = tx.execute(
+            "update payment_intents set status = 'requires_confirmation', next_action = null
+             where id = $1 and status = 'requires_action'",
+            params![&self.id],
+        )?;
+        if moved == 1 {
+            self.status = "requires_confirmation".into();
+            self.next_action = None;
+        }
+        Ok(())
     }
 
     /// The refusal of what this intent's state does not allow.

@@ -69,9 +69,15 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
                 let of = Intent::load(tx, &write_owner, &write_id)?.customer;
                 confirm::usable(tx, &write_owner, id, customer.as_deref().or(of.as_deref()))?;
             }
+            let mut intent = Intent::load(tx, &write_owner, &write_id)?;
+            let terms = amount.is_some() || method_id.is_some() || customer.is_some();
+            if terms && intent.status == "requires_action" {
+                // What the buyer is asked for was about the old terms.
+                intent.reopen(tx)?;
+            }
             let open = "('requires_payment_method', 'requires_confirmation', 'requires_action')";
             // Words about a payment may be changed at any time, its terms only before it is sent.
-            let states = if amount.is_some() || method_id.is_some() || customer.is_some() {
+            let states = if terms {
                 format!("and status in {open}")
             } else {
                 String::new()

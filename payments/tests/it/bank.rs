@@ -15,6 +15,8 @@ use vault_api::keys::{ApiKey, Kind, Lookup, Mode};
 use vault_api::tokens::{Exchange, Purpose};
 use vault_api::{Code, Grant, Token};
 
+use crate::issuer::{self, Asked, ThreeDs};
+
 /// What a card does when it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Card {
@@ -33,6 +35,10 @@ pub enum Card {
     FaultAtFirst,
     /// The vault sends it and dies before it answers; it has the outcome recorded.
     VaultHangs,
+    /// The issuer declines it until the buyer is authenticated, which goes like this.
+    Wants(Asked),
+    /// It approves without; asked, the issuer answers like this.
+    Offers(Asked),
 }
 
 /// What the vault knows of a token.
@@ -75,6 +81,7 @@ pub struct Book {
     /// Inquiries are answered 500.
     pub inquiries_down: bool,
     pub inquiries: usize,
+    pub three_ds: ThreeDs,
 }
 
 #[derive(Clone, Default)]
@@ -106,7 +113,7 @@ impl Bank {
         let key = ApiKey::random(kind, mode);
         let info = json!({
             "id": "key_1", "merchant": merchant, "merchant_name": "Shop", "mode": mode, "kind": kind, "scopes": [],
-            "origins": [],
+            "origins": if kind == Kind::Publishable { vec!["https://shop.example"] } else { vec![] },
         });
         self.book().keys.insert(key.sha256_hex(), info);
         key
@@ -304,10 +311,17 @@ async fn forward(
         if let Some(recorded) = book.attempts.get(&body.attempt) {
             return Json(recorded.clone()).into_response();
         }
-        book.forwards
-            .push(json!({ "attempt": body.attempt, "body": body.body, "to": body.destination }));
+        book.forwards.push(json!({
+            "attempt": body.attempt, "body": body.body, "to": body.destination,
+            "three_d_secure": body.three_d_secure,
+        }));
         let card = book.grants[body.grant.public()];
-        let answer = send(&mut book, card, &body);
+        let answer = match card {
+            Card::Wants(asked) | Card::Offers(asked) if body.destination == "directory" => {
+                issuer::authenticate(&mut book.three_ds, asked, &body)
+            }
+            _ => send(&mut book, card, &body),
+        };
         book.attempts.insert(body.attempt.clone(), answer.clone());
         let approved = ["captured", "authorised"].map(Value::from);
         if approved.contains(&answer["response"]["body"]["status"])
@@ -316,7 +330,8 @@ async fn forward(
         {
             row.active = true;
         }
-        (answer, card == Card::VaultHangs)
+        let areq_hangs = card == Card::Wants(Asked::VaultHangs) && body.operation == "authenticate";
+        (answer, card == Card::VaultHangs || areq_hangs)
     };
     if hangs {
         std::future::pending::<()>().await;
@@ -351,6 +366,7 @@ fn send(book: &mut Book, card: Card, forward: &Forward) -> Value {
         Card::NotSent => return failed("none", "connect"),
         Card::RequestLost => return failed("all", "timeout"),
         Card::Declines(code) => charged("declined", code),
+        Card::Wants(_) if !book.three_ds.proves(forward) => charged("declined", "1A"),
         _ => charged(status, "00"),
     };
     book.payments

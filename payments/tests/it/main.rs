@@ -4,6 +4,7 @@
 mod bank;
 mod browser;
 mod hooks;
+mod issuer;
 mod world;
 
 mod bad_input;
@@ -16,5 +17,6 @@ mod idempotency;
 mod pay;
 mod refunds;
 mod setup_intents;
+mod three_ds;
 mod unknown;
 mod webhooks;

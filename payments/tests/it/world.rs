@@ -53,6 +53,24 @@ pub struct World {
     client: Client,
 }
 
+/// What the directory server presents.
+pub const RESULTS_KEY: &str = "results-key";
+
+const THREE_D_SECURE: &str = r#"
+destination = "directory"
+public_url = "https://payments.example"
+results_key_file = "results.key"
+requestor_id = "cardseal"
+requestor_name = "Test shop"
+requestor_url = "https://shop.example"
+acquirer_bin = "400000"
+acquirer_merchant_id = "m1"
+mcc = "5411"
+merchant_country = "276"
+connect_ms = 1000
+total_ms = 1500
+"#;
+
 /// An answer of the API.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -107,6 +125,8 @@ impl World {
         );
         std::fs::write(folder.join("acquirers.toml"), acquirers).expect("written");
         std::fs::write(folder.join("vault.url"), &url).expect("written");
+        std::fs::write(folder.join("results.key"), RESULTS_KEY).expect("written");
+        std::fs::write(folder.join("three_d_secure.toml"), THREE_D_SECURE).expect("written");
         let mut world = Self {
             merchant: bank.key("mer_one", Kind::Secret, Mode::Test),
             bank,
@@ -151,6 +171,8 @@ impl World {
             .arg(file("seal.key"))
             .arg("--acquirers")
             .arg(file("acquirers.toml"))
+            .arg("--three-d-secure")
+            .arg(file("three_d_secure.toml"))
             .arg("--clock-file")
             .arg(file("clock"))
             .args(&self.flags)
