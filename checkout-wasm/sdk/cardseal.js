@@ -247,6 +247,7 @@
     #waiting = [];
     #pending = new Map();
     #current = null;
+    #choice = ":null";
     #nextId = 1;
     #handshakeTimers = [];
     #end = new AbortController();
@@ -332,7 +333,12 @@
 
     #createFrame() {
       const frame = document.createElement("iframe");
-      const query = new URLSearchParams({ key: this.#key, origin: location.origin, theme: themeOf(this.#options) });
+      const query = new URLSearchParams({
+        key: this.#key,
+        origin: location.origin,
+        theme: themeOf(this.#options),
+        locale: this.#options.locale ?? "auto",
+      });
       frame.src = `${vault}/v1/frame?${query}`;
       frame.title = this.#options.title ?? "Secure card payment form";
       frame.referrerPolicy = "origin";
@@ -383,15 +389,22 @@
           this.#ready();
           break;
         case "change": {
-          const { empty, complete, brand, bin, error } = message;
-          this.#facts = { empty, complete, brand, bin, error };
+          const { empty, complete, brand, brands, networks, network, bin, error } = message;
+          this.#facts = { empty, complete, brand, brands, networks, network, bin, error };
           if (bin !== this.#bin) {
             this.#bin = bin;
             this.#isBinAllowed = bin && this.#ask("onBin", { bin, brand });
           }
           this.#emit("change", this.#facts);
+          const choice = `${networks}:${network}`;
+          if (choice !== this.#choice) this.#emit("networks", { networks, network });
+          this.#choice = choice;
           break;
         }
+        case "refused":
+          // For the developer: the form goes on without it.
+          setTimeout(() => misuse(`the option "${message.option}" is not one the form takes.`));
+          break;
         case "focus":
         case "blur":
         case "escape":

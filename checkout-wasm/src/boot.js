@@ -7,7 +7,10 @@
  */
 
 // The theme before anything else: a light form must not flash on a dark page. Styles know three values.
-document.documentElement.dataset.theme = new URLSearchParams(location.search).get("theme");
+const asked = new URLSearchParams(location.search);
+document.documentElement.dataset.theme = asked.get("theme");
+// And the language, so that its words come along with the wasm; the wasm asks for the same ones.
+loadWords(asked.get("locale"));
 
 Promise.resolve()
   .then(() => __wbg_init({ module_or_path: fetch(WASM_URL, { integrity: WASM_INTEGRITY }) }))

@@ -99,6 +99,12 @@ pub fn cvc(typed: Typed<'_>, brand: Brand) -> Shown {
     Shown::new(digits, caret)
 }
 
+/// Anything else: as typed.
+#[must_use]
+pub fn as_is(typed: Typed<'_>) -> Shown {
+    Shown::new(Zeroizing::new(typed.text.to_owned()), typed.caret)
+}
+
 impl Typed<'_> {
     /// The digits that shall stay, and how many of them are left of the caret.
     fn digits(&self) -> (Zeroizing<String>, usize) {

@@ -1,13 +1,14 @@
-//! The JSON that is sealed: `{"number":"..","exp_month":12,"exp_year":2030,"cvc":"..","name":".."}`.
+//! The JSON that is sealed: `{"number":"..","exp_month":12,"exp_year":2030,"cvc":"..","name":"..","postal_code":"..",
+//! "country":"..","network":".."}`, the last five as far as they were asked for.
 //!
 //! Written by hand into one buffer of a known size that is wiped on drop: a serialiser would cost 17 kB of wasm and
 //! leave copies of the digits behind in buffers it outgrew.
 
-use pan::CardData;
+use pan::{CardData, Country, Cvv, HolderName, PostalCode};
 use zeroize::Zeroizing;
 
 /// Longer than any card: 19 digits, a name of 100 characters with every one escaped or four bytes long, the keys.
-const CAPACITY: usize = 512;
+const CAPACITY: usize = 640;
 
 /// The plaintext of a sealed card.
 #[must_use]
@@ -23,13 +24,27 @@ pub fn plaintext(card: &CardData) -> Zeroizing<Vec<u8>> {
         decimal(&mut out, u16::from(card.expiry.month()));
         out.extend_from_slice(b",\"exp_year\":");
         decimal(&mut out, card.expiry.year());
-        if let Some(cvc) = &card.cvc {
-            text(&mut out, ",\"cvc\":\"", cvc.expose());
-            out.push(b'"');
-        }
-        if let Some(name) = &card.name {
-            text(&mut out, ",\"name\":\"", name.expose());
-            out.push(b'"');
+        let optional = [
+            (",\"cvc\":\"", card.cvc.as_ref().map(Cvv::expose)),
+            (",\"name\":\"", card.name.as_ref().map(HolderName::expose)),
+            (
+                ",\"postal_code\":\"",
+                card.postal_code.as_ref().map(PostalCode::expose),
+            ),
+            (
+                ",\"country\":\"",
+                card.country.as_ref().map(Country::as_str),
+            ),
+            (
+                ",\"network\":\"",
+                card.network.map(|brand| brand.facts().id),
+            ),
+        ];
+        for (before, value) in optional {
+            if let Some(value) = value {
+                text(&mut out, before, value);
+                out.push(b'"');
+            }
         }
     }
     out.push(b'}');
@@ -58,7 +73,7 @@ fn decimal(out: &mut Vec<u8>, number: u16) {
 mod tests {
     use super::*;
     use card::{Brand, Month};
-    use pan::{Cvv, HolderName, Pan};
+    use pan::Pan;
 
     fn card(name: Option<&str>) -> CardData {
         CardData {
@@ -78,6 +93,20 @@ mod tests {
             plaintext(&card(None)).as_slice(),
             br#"{"number":"4242424242424242","exp_month":12,"exp_year":2030,"cvc":"123"}"#
         );
+    }
+
+    #[test]
+    fn what_else_was_asked_for_goes_along() {
+        let mut card = card(Some("Ada"));
+        card.postal_code = PostalCode::parse("SW1A 1AA").ok();
+        card.country = Country::parse("GB").ok();
+        card.network = Some(Brand::Visa);
+        let json: serde_json::Value = serde_json::from_slice(&plaintext(&card)).expect("json");
+        let expected = serde_json::json!({
+            "number": "4242424242424242", "exp_month": 12, "exp_year": 2030, "cvc": "123",
+            "name": "Ada", "postal_code": "SW1A 1AA", "country": "GB", "network": "visa",
+        });
+        assert_eq!(json, expected);
     }
 
     #[test]

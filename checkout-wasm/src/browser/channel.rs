@@ -6,7 +6,9 @@
 
 use std::cell::OnceCell;
 
-use js_sys::Object;
+use card::Brand;
+use card::brand::Brands;
+use js_sys::{Array, Object};
 use wasm_bindgen::prelude::*;
 use web_sys::{MessageEvent, MessagePort, Window};
 
@@ -47,8 +49,10 @@ pub enum ToPage<'a> {
     Ready,
     /// The fields cannot work here.
     LoadError(&'static str),
-    /// The form's facts.
-    Change(&'a Change),
+    /// The form's facts, and its first fault in words.
+    Change(&'a Change, &'a str),
+    /// An option that is not one: the page's developer must know.
+    Refused(&'a str),
     /// The focus came in.
     Focus,
     /// The focus left.
@@ -84,8 +88,11 @@ pub enum ToPage<'a> {
 pub struct Change {
     empty: bool,
     complete: bool,
-    brand: &'static str,
-    error: Option<(Fault, &'static str)>,
+    brand: Brand,
+    possible: Brands,
+    choices: Brands,
+    network: Option<Brand>,
+    fault: Option<Fault>,
 }
 
 impl Change {
@@ -95,11 +102,18 @@ impl Change {
         Self {
             empty: form.is_empty(),
             complete: form.is_complete(),
-            brand: form.brand().facts().id,
-            error: form
-                .first_shown()
-                .map(|fault| (fault, crate::words::fault(fault, form.brand()))),
+            brand: form.brand(),
+            possible: form.possible(),
+            choices: form.choices(),
+            network: form.network(),
+            fault: form.first_shown(),
         }
+    }
+
+    /// The first fault that is shown.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 }
 
@@ -209,15 +223,29 @@ impl ToPage<'_> {
         match self {
             Self::Ready => tagged("ready", &[]),
             Self::LoadError(reason) => tagged("loaderror", &[("reason", (*reason).into())]),
-            Self::Change(change) => tagged(
+            Self::Change(change, message) => tagged(
                 "change",
                 &[
                     ("empty", change.empty.into()),
                     ("complete", change.complete.into()),
-                    ("brand", change.brand.into()),
-                    ("error", change.error_object()),
+                    ("brand", change.brand.facts().id.into()),
+                    ("brands", ids(change.possible)),
+                    ("networks", ids(change.choices)),
+                    (
+                        "network",
+                        change
+                            .network
+                            .map_or(JsValue::NULL, |network| network.facts().id.into()),
+                    ),
+                    (
+                        "error",
+                        change.fault.map_or(JsValue::UNDEFINED, |fault| {
+                            error("validation_error", fault.code(), message)
+                        }),
+                    ),
                 ],
             ),
+            Self::Refused(option) => tagged("refused", &[("option", (*option).into())]),
             Self::Focus => tagged("focus", &[]),
             Self::Blur => tagged("blur", &[]),
             Self::Escape => tagged("escape", &[]),
@@ -247,12 +275,21 @@ fn tagged(kind: &str, rest: &[(&str, JsValue)]) -> JsValue {
     message
 }
 
-impl Change {
-    fn error_object(&self) -> JsValue {
-        self.error.map_or(JsValue::UNDEFINED, |(fault, message)| {
-            error("validation_error", fault.code(), message)
-        })
-    }
+fn ids(brands: Brands) -> JsValue {
+    let ids = brands
+        .into_iter()
+        .map(|brand| JsValue::from(brand.facts().id));
+    ids.collect::<Array>().into()
+}
+
+/// Networks as id and name, for the buyer to choose from.
+#[must_use]
+pub fn networks(networks: Brands) -> JsValue {
+    let pair = |brand: Brand| {
+        let facts = brand.facts();
+        Array::of2(&facts.id.into(), &facts.name.into())
+    };
+    networks.into_iter().map(pair).collect::<Array>().into()
 }
 
 fn error(kind: &str, code: &str, message: &str) -> JsValue {

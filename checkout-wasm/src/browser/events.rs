@@ -16,6 +16,8 @@ pub fn listen(frame: &'static Frame, document: &Document) {
                 .map(InputEvent::input_type)
                 .unwrap_or_default();
             frame.typed(field, &input_type);
+        } else if let Some(target) = event.target() {
+            frame.picked(&target.unchecked_into());
         }
     });
     on(document, "focusin", move |event| {

@@ -1,22 +1,26 @@
 //! What there is one of in a frame: the form's signal, the channel, the vault; and how they act on each other.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use any_spawner::Executor;
+use card::Brand;
+use card::brand::Brands;
+use js_sys::Promise;
 use leptos::prelude::*;
+use pan::Country;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{HtmlElement, ResizeObserver, UrlSearchParams, Window};
 
 use super::channel::{Change, Channel, FromPage, ToPage};
 use super::vault::{Refusal, Vault};
-use super::{events, inputs, object};
-use crate::appearance::TOKENS;
+use super::{channel, events, inputs, object, options};
 use crate::edit::{self, Deletion, Typed};
-use crate::form::{Fault, Field, Form};
+use crate::form::{Asks, Fault, Field, Form};
 use crate::mode::Mode;
 use crate::view::CardForm;
-use crate::{refusal, words};
+use crate::words::{self, Word};
+use crate::{postal, refusal};
 
 /// A form narrower than this, in CSS pixels, is not on show.
 const MIN_BREADTH: f64 = 64.0;
@@ -24,8 +28,14 @@ const MIN_BREADTH: f64 = 64.0;
 /// What the page may say at most, in bytes.
 const MAX_MESSAGE: usize = 500;
 
-/// The themes that `frame.css` knows beside the light one.
-const THEMES: [&str; 2] = ["dark", "auto"];
+#[wasm_bindgen(module = "/src/browser/extras.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = loadWords)]
+    fn load_words(locale: Option<String>, own: &JsValue) -> Promise;
+    fn arrange(fields: &JsValue, country: &str, is_numeric: bool);
+    fn offer(networks: &JsValue, chosen: &str);
+    fn mark(id: &str, fault: &str);
+}
 
 /// One frame; it lives as long as its document.
 pub struct Frame {
@@ -36,9 +46,15 @@ pub struct Frame {
     channel: Channel,
     vault: Vault,
     /// Digits in each input before the event at hand.
-    digits: [Cell<usize>; 3],
+    digits: [Cell<usize>; Field::ALL.len()],
     /// The facts that the page knows; an empty form is no news.
     told: Cell<Change>,
+    /// The networks on offer.
+    offered: Cell<Brands>,
+    /// The optional fields, as the page asked for them.
+    fields: RefCell<JsValue>,
+    /// How often the page has set its options: only the last time's words count.
+    looks: Cell<u32>,
 }
 
 /// Takes over the form that the document brought, with what was typed meanwhile, and shakes hands with the parent.
@@ -61,6 +77,9 @@ pub fn start() {
             vault: Vault::new(key),
             digits: Default::default(),
             told: Cell::new(Change::of(&Form::new(mode))),
+            offered: Cell::default(),
+            fields: RefCell::default(),
+            looks: Cell::default(),
         }))
     });
     let elements = owner.with(|| {
@@ -163,15 +182,16 @@ impl Frame {
         let typed = Typed {
             text: &text,
             caret: caret as usize,
-            digits_before: self.digits_of(field).get(),
+            digits_before: self.digits[field as usize].get(),
             deletion: Deletion::of_input_type(input_type),
         };
         let shown = match field {
             Field::Number => edit::number(typed),
             Field::Expiry => edit::expiry(typed),
             Field::Cvc => edit::cvc(typed, self.form.with_untracked(Form::brand)),
+            Field::Name | Field::PostalCode => edit::as_is(typed),
         };
-        self.digits_of(field).set(shown.digits);
+        self.digits[field as usize].set(shown.digits);
         if *shown.text != *text {
             input.set_value(&shown.text);
             // Autofill writes where the focus is not, and Safari moves the focus to a caret that is set.
@@ -225,19 +245,26 @@ impl Frame {
             return Err(Refusal {
                 kind: "validation_error",
                 code: fault.code().to_owned(),
-                message: words::fault(fault, self.form.with_untracked(Form::brand)).to_owned(),
+                message: self.in_words(fault),
             });
         }
+        let asks = self.form.with_untracked(Form::asks);
         let name = name
+            .filter(|_| !asks.name)
             .map(pan::HolderName::parse)
             .transpose()
             .map_err(|_| Refusal {
                 kind: "validation_error",
                 code: "invalid_name".to_owned(),
-                message: words::NAME.to_owned(),
+                message: self.in_words(Fault::NameInvalid),
             })?;
-        let card = inputs::card(name).ok_or_else(Refusal::failed)?;
-        self.vault.tokenise(&card).await
+        let form = self.form.get_untracked();
+        let card = inputs::card(&form, name).ok_or_else(Refusal::failed)?;
+        let token = self.vault.tokenise(&card).await?;
+        if let Some(save) = inputs::is_save_ticked() {
+            object::set(&token, "save_card", &save.into());
+        }
+        Ok(token)
     }
 
     fn answer(&self, id: f64, result: Result<JsValue, Refusal>) {
@@ -248,14 +275,21 @@ impl Frame {
                 self.channel.tell(&ToPage::Token { id, token: &token });
             }
             Err(refused) => {
-                if let Some(fault) = refusal::fault(&refused.code) {
+                let fault = refusal::fault(&refused.code);
+                if let Some(fault) = fault {
                     self.change(|form| form.refused(fault));
                 }
+                let message = match fault {
+                    Some(fault) => self.in_words(fault),
+                    None if refused.code == "network" => words::get(Word::Offline),
+                    None if refused.message.is_empty() => words::get(Word::Failed),
+                    None => refused.message,
+                };
                 self.channel.tell(&ToPage::Error {
                     id,
                     kind: refused.kind,
                     code: &refused.code,
-                    message: &refused.message,
+                    message: &message,
                 });
             }
         }
@@ -264,45 +298,88 @@ impl Frame {
     fn clear(&self, fields: &[Field]) {
         for field in fields {
             inputs::clear(*field);
-            self.digits_of(*field).set(0);
+            self.digits[*field as usize].set(0);
         }
         self.change(inputs::read);
     }
 
     fn change(&self, change: impl FnOnce(&mut Form)) {
         self.form.update(change);
+        let form = self.form.get_untracked();
+        for field in [Field::Name, Field::PostalCode] {
+            if form.asks().has(field) {
+                let fault = form.shown(field);
+                mark(
+                    field.id(),
+                    &fault.map_or_else(String::new, |fault| self.in_words(fault)),
+                );
+            }
+        }
+        if self.offered.replace(form.choices()) != form.choices() {
+            let network = form.network().map_or("", |network| network.facts().id);
+            offer(&channel::networks(form.choices()), network);
+        }
         self.tell_change();
     }
 
     fn tell_change(&self) {
         let now = self.form.with_untracked(Change::of);
         if self.channel.is_open() && self.told.replace(now) != now {
-            self.channel.tell(&ToPage::Change(&now));
+            let message = now.fault().map(|fault| self.in_words(fault));
+            let message = message.unwrap_or_default();
+            self.channel.tell(&ToPage::Change(&now, &message));
         }
     }
 
-    /// Sets theme, `disabled` and the tokens of `options.appearance.variables` that parse. The CSSOM takes them; a style attribute would
-    /// be refused by the document's CSP.
-    fn look(&self, options: &JsValue) {
+    fn in_words(&self, fault: Fault) -> String {
+        words::fault(fault, self.form.with_untracked(Form::brand))
+    }
+
+    /// Takes the page's options: what the form asks for and how it looks at once, its words when they are there.
+    fn look(&'static self, options: &JsValue) {
+        let refuse = |option: &str| self.channel.tell(&ToPage::Refused(option));
+        options::look(options, &refuse);
+        let asks = options::asks(options, &refuse);
+        let country = options::country(options);
+        self.fields
+            .replace(object::get(options, "fields").unwrap_or_default());
+        self.ask(asks, country);
+        let look = self.looks.get() + 1;
+        self.looks.set(look);
+        let own = object::get(options, "words").unwrap_or_default();
+        let words = load_words(object::text(options, "locale"), &own);
         let disabled = object::get(options, "disabled").is_some_and(|value| value.is_truthy());
-        for input in Field::ALL.into_iter().filter_map(inputs::input) {
-            input.set_disabled(disabled);
-        }
-        let appearance = object::get(options, "appearance").unwrap_or_default();
-        let variables = object::get(&appearance, "variables").unwrap_or_default();
-        let Some(root) = document().document_element() else {
-            return;
-        };
-        let theme = object::text(&appearance, "theme").unwrap_or_default();
-        let known = THEMES.into_iter().find(|known| theme == *known);
-        _ = root.set_attribute("data-theme", known.unwrap_or("light"));
-        let style = root.unchecked_into::<HtmlElement>().style();
-        for token in &TOKENS {
-            if let Some(value) = object::text(&variables, token.name)
-                && token.accepts(&value)
+        disable(disabled);
+        spawn_local(async move {
+            if let Ok(overlay) = JsFuture::from(words).await
+                && self.looks.get() == look
             {
-                _ = style.set_property(token.property, &value);
+                words::lay(|key| object::text(&overlay, key));
+                // What is wrong is said anew, and countries have other names.
+                let form = self.form.get_untracked();
+                self.ask(form.asks(), form.country());
             }
+        });
+    }
+
+    fn ask(&self, asks: Asks, country: Option<Country>) {
+        let code = country.as_ref().map_or("", Country::as_str);
+        arrange(&self.fields.borrow(), code, postal::is_numeric(country));
+        self.change(|form| {
+            form.ask(asks, country);
+            inputs::read(form);
+        });
+    }
+
+    /// The buyer picked: a network by its radio, or the country.
+    pub fn picked(&self, input: &HtmlElement) {
+        let id = input.id();
+        if id == "country" {
+            let country = object::text(input, "value").unwrap_or_default();
+            let asks = self.form.with_untracked(Form::asks);
+            self.ask(asks, Country::parse(&country).ok());
+        } else if let Some(network) = Brand::from_id(&id) {
+            self.change(|form| form.choose(network));
         }
     }
 
@@ -323,13 +400,16 @@ impl Frame {
         }
         resized.forget();
     }
+}
 
-    fn digits_of(&self, field: Field) -> &Cell<usize> {
-        let [number, expiry, cvc] = &self.digits;
-        match field {
-            Field::Number => number,
-            Field::Expiry => expiry,
-            Field::Cvc => cvc,
+fn disable(disabled: bool) {
+    for id in Field::ALL
+        .map(Field::id)
+        .into_iter()
+        .chain(["country", "save"])
+    {
+        if let Some(input) = document().get_element_by_id(id) {
+            _ = input.toggle_attribute_with_force("disabled", disabled);
         }
     }
 }

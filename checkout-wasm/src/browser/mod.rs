@@ -1,13 +1,14 @@
 //! The frame in the browser: Leptos, the channel to the page, and the way to the vault.
 //!
 //! Order of reading: [`frame`] (what there is one of), [`events`] (what the buyer does), [`channel`] (what the page may
-//! ask and hear), [`vault`] (session, sealing, token), [`inputs`] (where the card is), [`object`] (JavaScript values).
+//! ask and hear), [`options`] (what it may set), [`vault`] (session, sealing, token), [`inputs`] (where the card is), [`object`] (JavaScript values).
 
 pub mod channel;
 pub mod events;
 pub mod frame;
 pub mod inputs;
 pub mod object;
+pub mod options;
 pub mod vault;
 
 pub use frame::start;

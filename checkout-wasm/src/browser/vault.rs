@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use super::object::{number, object, text};
-use crate::{plaintext::plaintext, refusal, words};
+use crate::{plaintext::plaintext, refusal};
 
 /// A session that ends within this many seconds is renewed first: sealing and sending take time on a slow line.
 const RENEW_BEFORE_S: f64 = 60.0;
@@ -30,7 +30,7 @@ pub struct Refusal {
     pub kind: &'static str,
     /// What programs compare.
     pub code: String,
-    /// What people read.
+    /// What people read; empty where the form has words for the code.
     pub message: String,
 }
 
@@ -125,12 +125,12 @@ impl Answer {
             0 => Err(Refusal {
                 kind: refusal::kind(0),
                 code: "network".to_owned(),
-                message: words::OFFLINE.to_owned(),
+                message: String::new(),
             }),
             status => Err(Refusal {
                 kind: refusal::kind(status),
                 code: text(&self.body, "code").unwrap_or_default(),
-                message: text(&self.body, "title").unwrap_or_else(|| words::FAILED.to_owned()),
+                message: text(&self.body, "title").unwrap_or_default(),
             }),
         }
     }
@@ -143,7 +143,7 @@ impl Refusal {
         Self {
             kind: refusal::kind(500),
             code: "sealing_failed".to_owned(),
-            message: words::FAILED.to_owned(),
+            message: String::new(),
         }
     }
 }

@@ -19,7 +19,7 @@ pub fn CardForm(
             form.first_shown()
                 .map(|fault| words::fault(fault, form.brand()))
         });
-        fault.map_or_else(|| message.get(), ToOwned::to_owned)
+        fault.unwrap_or_else(|| message.get())
     };
     view! {
         <form id="form" aria-label=words::FORM novalidate>

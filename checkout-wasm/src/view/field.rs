@@ -33,7 +33,7 @@ pub fn FieldRow(
                 {(field == Field::Number).then(|| view! { <BrandBadge form /> })}
             </div>
             <p class="fault" id=ids.fault hidden=move || fault().is_none()>
-                {move || fault().map_or("", |(fault, brand)| words::fault(fault, brand))}
+                {move || fault().map_or_else(String::new, |(fault, brand)| words::fault(fault, brand))}
             </p>
         </div>
     }
@@ -71,7 +71,10 @@ impl Ids {
                 "number-fault number-brand",
             ),
             Field::Expiry => ("row", "cc-exp", "expiry-fault", "expiry-fault"),
-            Field::Cvc => ("row", "cc-csc", "cvc-fault", "cvc-fault"),
+            // `extras.js` makes those that are not the document's own after this one.
+            Field::Cvc | Field::Name | Field::PostalCode => {
+                ("row", "cc-csc", "cvc-fault", "cvc-fault")
+            }
         };
         Self {
             row,

@@ -3,6 +3,7 @@
 //! Trim and optimise the wasm and name it by its hash; make one script of glue, snippets and `boot.js` and put it,
 //! with the style and the form's markup, into the document; minify the loader; compress; write the manifest. The staged files go.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -19,7 +20,8 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
     let document = Document::parse(&html)?;
 
     let (wasm, names) = module(stage, &document, tools_dir, npm)?;
-    let script = script(root, stage, &document, npm, &wasm, &names)?;
+    let words = words(root)?;
+    let script = script(root, stage, &document, npm, &wasm, &names, &words)?;
     let style = npm.minify("css", &document.css)?.trim().to_owned();
     let markup = tools::markup(root, NAME)?;
     let html = document.write(&style, &script, &wasm.file, &markup)?;
@@ -42,11 +44,15 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
         wasm: &wasm,
         loader: &loader,
         payments: &payments,
+        words: &words,
         script: &script,
         style: &style,
     };
     manifest.judge_sizes(npm.is_complete())?;
-    for built in [&document, &wasm, &loader, &payments] {
+    for built in [&document, &wasm, &loader, &payments]
+        .into_iter()
+        .chain(&words)
+    {
         built.write(stage)?;
     }
     let json = serde_json::to_string_pretty(&manifest.json())? + "\n";
@@ -94,13 +100,24 @@ fn script(
     npm: &Npm,
     wasm: &Built,
     names: &str,
+    words: &[Built],
 ) -> Result<String> {
     let glue = read(&stage.join(&document.js))?;
     let boot = read(&root.join("checkout-wasm/src/boot.js"))?;
+    let locales: Vec<_> = words
+        .iter()
+        .filter_map(|built| built.file.strip_suffix(".json")?.split_once('_'))
+        .collect();
     let constants = format!(
-        "const WASM_URL = \"{}\", WASM_INTEGRITY = \"{}\";\n",
+        "const WASM_URL = \"{}\", WASM_INTEGRITY = \"{}\", WORDS_URL = \"{}_\", LOCALES = \"{}\".split(\" \");\n",
         wasm.file,
-        sha384(&wasm.content)
+        sha384(&wasm.content),
+        locales.first().map_or("", |(url, _)| url),
+        locales
+            .iter()
+            .map(|(_, locale)| *locale)
+            .collect::<Vec<_>>()
+            .join(" "),
     );
     let script = glue::script(&glue, stage, names, &constants, &boot)?;
     fs::remove_file(stage.join(&document.js))?;
@@ -109,6 +126,28 @@ fn script(
         fs::remove_dir_all(snippets)?;
     }
     Ok(npm.minify("js", &script)?.trim().to_owned())
+}
+
+/// The words of each language, in files of one hash: `assets/words-{hash}_{locale}.json`.
+fn words(root: &Path) -> Result<Vec<Built>> {
+    let folder = root.join("checkout-wasm/words");
+    let mut texts = BTreeMap::new();
+    for entry in fs::read_dir(&folder).context("reading checkout-wasm/words")? {
+        let path = entry?.path();
+        let locale = path.file_stem().unwrap_or_default().to_string_lossy();
+        let json: serde_json::Value = serde_json::from_str(&read(&path)?)
+            .with_context(|| format!("parsing {}", path.display()))?;
+        texts.insert(locale.into_owned(), serde_json::to_string(&json)?);
+    }
+    let all: Vec<&str> = texts.values().map(String::as_str).collect();
+    let hash = short_hash(all.concat().as_bytes());
+    texts
+        .iter()
+        .map(|(locale, text)| {
+            let file = format!("assets/words-{hash}_{locale}.json");
+            Built::new("words", file, text.clone().into_bytes())
+        })
+        .collect()
 }
 
 fn read(path: &Path) -> Result<String> {

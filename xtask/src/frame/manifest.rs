@@ -60,7 +60,7 @@ impl Built {
     }
 
     fn is_of_the_frame(&self) -> bool {
-        !["loader", "payments"].contains(&self.label)
+        self.label == "document" || self.label == "wasm"
     }
 
     fn asset(&self, content_type: &str) -> Value {
@@ -86,6 +86,8 @@ pub struct Manifest<'a> {
     pub loader: &'a Built,
     /// What the loader fetches at the first payment.
     pub payments: &'a Built,
+    /// The words of the languages that are loaded on demand.
+    pub words: &'a [Built],
     /// The text of the document's one script.
     pub script: &'a str,
     /// The text of the document's one style.
@@ -116,6 +118,12 @@ impl Manifest<'_> {
             })
             .collect();
         sizes.insert("frame_brotli_total".to_owned(), self.frame_total().into());
+        let mut assets = vec![
+            self.wasm.asset("application/wasm"),
+            self.payments.asset("text/javascript; charset=utf-8"),
+        ];
+        let words = self.words.iter();
+        assets.extend(words.map(|words| words.asset("application/json")));
         json!({
             "version": self.version,
             "inputs": self.inputs,
@@ -128,10 +136,7 @@ impl Manifest<'_> {
                 "script_hashes": [sha256(self.script.as_bytes())],
                 "style_hashes": [sha256(self.style.as_bytes())],
             },
-            "assets": [
-                self.wasm.asset("application/wasm"),
-                self.payments.asset("text/javascript; charset=utf-8"),
-            ],
+            "assets": assets,
             "sizes": sizes,
         })
     }
@@ -145,6 +150,15 @@ impl Manifest<'_> {
                 built.label,
                 built.content.len(),
                 built.brotli.len()
+            ));
+        }
+        if let Some(largest) = self.words.iter().max_by_key(|words| words.brotli.len()) {
+            say(format!(
+                "{:<10} {:>10} {:>10} (the largest of {} languages, on demand)",
+                largest.label,
+                largest.content.len(),
+                largest.brotli.len(),
+                self.words.len()
             ));
         }
         let total = self.frame_total();
@@ -226,6 +240,7 @@ mod tests {
             wasm: &wasm,
             loader: &loader,
             payments: &payments,
+            words: &[],
             script: "s",
             style: "t",
         };

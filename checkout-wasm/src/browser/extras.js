@@ -1,0 +1,166 @@
+/**
+ * What the document has beyond the three fields, and its words: elements that only some pages ask for are made here when
+ * they are, since a component in the wasm costs every buyer ten times as much.
+ *
+ * English is in the document and the wasm; another language is fetched, once, from WORDS_URL: a file of words per locale,
+ * text and nothing else, shown as text. The build puts in WORDS_URL and LOCALES.
+ */
+
+const RIGHT_TO_LEFT = /^(ar|fa|he|ur)\b/;
+/** Old names, and where script or region say more than the language. */
+const ALIASES = [
+  [/^(no|nn)\b/, "nb"],
+  [/^iw\b/, "he"],
+  [/^in\b/, "id"],
+  [/^tl\b/, "fil"],
+  [/^es-(?!ES$)/, "es-419"],
+  [/^zh-(Hant-)?(HK|MO)$/, "zh-HK"],
+  [/^zh-(Hant|TW)/, "zh-TW"],
+];
+/** The English of what is only made here. */
+const ENGLISH = {
+  name: "Name on card",
+  postal_code: "Postal code",
+  country: "Country or region",
+  save: "Save this card for future payments",
+  networks: "Pay with",
+};
+/** What English calls a postal code there. */
+const POSTAL = { US: "ZIP code", PH: "ZIP code", IE: "Eircode", IN: "PIN code" };
+const POSTCODE = /^(GB|GG|IM|JE|AU|NZ|ZA|MY)$/;
+const COUNTRIES =
+  "ADAEAFAGAIALAMAOARATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBWBYBZCACCCDCFCGCHCICKCLCMCNCOCRCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGTGUGWGYHKHNHRHTHUIDIEILIMINIOIQISITJEJMJOJPKEKGKHKIKMKNKRKWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRURWSASBSCSESGSHSISJSKSLSMSNSOSRSSSTSVSXSZTCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUSUYUZVAVCVEVGVIVNVUWFWSXKYEYTZAZMZW";
+
+const root = document.documentElement;
+const byId = (id) => document.getElementById(id);
+const make = (tag, properties, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+};
+
+/** The locale of ours that fits a BCP 47 tag best; English if none does. */
+const pick = (tag) => {
+  const alias = ALIASES.find(([pattern]) => pattern.test(tag))?.[1] ?? tag;
+  return [alias, alias.split("-")[0]].find((name) => LOCALES.includes(name)) ?? "en";
+};
+
+const fetched = {};
+const fetchWords = (name) =>
+  (fetched[name] ??= fetch(`${WORDS_URL}${name}.json`)
+    .then((answer) => answer.json())
+    // Without them it is English, and the next call tries again.
+    .catch(() => (delete fetched[name], null)));
+
+/** The page's choice, or the buyer's language. */
+export const localeOf = (wanted) => (!wanted || wanted == "auto" ? navigator.language : wanted);
+
+/** The words of the moment. */
+let words = {};
+
+/**
+ * Fetches the words of a locale, with the page's `own` above them, and puts the document into that language. While they
+ * are on their way `data-loading` keeps the English ones unseen.
+ */
+export async function loadWords(wanted, own) {
+  const name = pick(localeOf(wanted));
+  let loaded = {};
+  if (name != "en") {
+    root.toggleAttribute("data-loading", true);
+    loaded = await fetchWords(name);
+    root.removeAttribute("data-loading");
+  }
+  root.lang = loaded ? name : "en";
+  root.dir = loaded && RIGHT_TO_LEFT.test(name) ? "rtl" : "ltr";
+  words = { ...loaded, ...own };
+  relabel();
+  return words;
+}
+
+const LABELS = { number: "number", expiry: "expiry", cvc: "cvc", name: "name", postal: "postal_code", country: "country" };
+
+function relabel() {
+  const say = (holder, property, key) => {
+    if (!holder) return;
+    const code = byId("postal")?.dataset.country;
+    ENGLISH.postal_code = POSTAL[code] ?? (POSTCODE.test(code) ? "Postcode" : "Postal code");
+    // What the document began with is its English.
+    ENGLISH[key] ??= holder[property];
+    holder[property] = words[key] ?? ENGLISH[key];
+  };
+  for (const [id, key] of Object.entries(LABELS)) say(document.querySelector(`label[for=${id}]`), "textContent", key);
+  say(byId("form"), "ariaLabel", "form");
+  say(byId("expiry"), "placeholder", "expiry_format");
+  say(document.querySelector(".save span"), "textContent", "save");
+  say(document.querySelector("legend"), "textContent", "networks");
+}
+
+const MADE = {
+  name: () => field("name", "cc-name", "name"),
+  country: () => {
+    const select = make("select", { id: "country", autocomplete: "country" });
+    return make("div", { className: "row" }, make("label", { htmlFor: "country" }), select);
+  },
+  postalCode: () => field("postal", "postal-code", ""),
+  saveCard: () => make("label", { className: "save" }, make("input", { type: "checkbox", id: "save" }), make("span")),
+};
+const made = {};
+
+/** A field like the document's own: the CVV's row under other names. */
+function field(id, autocomplete, extra) {
+  const row = byId("cvc").closest(".row").cloneNode(true);
+  const [label, , fault] = row.children;
+  const input = row.querySelector("input");
+  row.className = `row ${extra}`;
+  label.htmlFor = id;
+  Object.assign(input, { id, autocomplete, placeholder: "", value: "", inputMode: "text", ariaInvalid: "false" });
+  input.setAttribute("aria-describedby", (fault.id = `${id}-fault`));
+  Object.assign(fault, { hidden: true, textContent: "" });
+  return row;
+}
+
+/** Has exactly the optional elements that the page asks for, in tab order; a field that is off is not there. */
+export function arrange(asked, country, isNumeric) {
+  const before = byId("form").querySelector(":scope > .message");
+  for (const [name, create] of Object.entries(MADE)) {
+    if (asked?.[name]) before.before((made[name] ??= create()));
+    else made[name] = made[name]?.remove();
+  }
+  const postal = byId("postal");
+  if (postal) {
+    postal.dataset.country = country;
+    postal.inputMode = isNumeric ? "numeric" : "text";
+  }
+  const select = byId("country");
+  if (select && select.lang != root.lang) {
+    const names = new Intl.DisplayNames([(select.lang = root.lang)], { type: "region" });
+    const options = COUNTRIES.match(/../g).map((code) => [names.of(code), code]);
+    options.sort(([a], [b]) => a.localeCompare(b, root.lang));
+    select.replaceChildren(new Option("", ""), ...options.map(([name, code]) => new Option(name, code)));
+    select.value = country;
+  }
+  relabel();
+}
+
+/**
+ * The networks of a co-badged card as radio buttons (EU 2015/751 art. 8): equal, none chosen unless the page prefers
+ * one, and the buyer's to change.
+ */
+export function offer(networks, chosen) {
+  document.querySelector(".networks")?.remove();
+  if (!networks.length) return;
+  const radio = ([id, name]) => make("label", {}, make("input", { type: "radio", name: "network", id, checked: id == chosen }), name);
+  const group = make("fieldset", { className: "networks" }, make("legend"), ...networks.map(radio));
+  byId("number").closest(".row").append(group);
+  relabel();
+}
+
+/** Says what is wrong with an optional field; nothing when it is right. */
+export function mark(id, fault) {
+  const input = byId(id);
+  if (!input) return;
+  const text = byId(`${id}-fault`);
+  input.ariaInvalid = String(!!fault);
+  text.hidden = !fault;
+  text.textContent = fault;
+}

@@ -1,0 +1,92 @@
+//! What the page sets: optional fields, brands, country, words and look. What is not there is off; what is wrong is told.
+
+use card::Brand;
+use js_sys::Array;
+use leptos::prelude::document;
+use pan::Country;
+use wasm_bindgen::prelude::*;
+use web_sys::HtmlElement;
+
+use super::object::{get, text};
+use crate::appearance::TOKENS;
+use crate::asks::Asks;
+
+#[wasm_bindgen(module = "/src/browser/extras.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = localeOf)]
+    fn locale_of(wanted: Option<String>) -> String;
+}
+
+/// The themes that `frame.css` knows beside the light one.
+const THEMES: [&str; 2] = ["dark", "auto"];
+
+/// What the page asks the form for. `refuse` hears of each option that is not one.
+pub fn asks(options: &JsValue, refuse: &dyn Fn(&str)) -> Asks {
+    let fields = get(options, "fields").unwrap_or_default();
+    let has = |name| get(&fields, name).is_some_and(|value| value.is_truthy());
+    let brands = |name: &str| {
+        let list = get(options, name).filter(Array::is_array)?;
+        let brand = |id: JsValue| {
+            let brand = id.as_string().and_then(|id| Brand::from_id(&id));
+            if brand.is_none() {
+                refuse(name);
+            }
+            brand
+        };
+        Some(
+            Array::from(&list)
+                .iter()
+                .filter_map(brand)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let mut preferred = [Brand::Unknown; 4];
+    for (at, brand) in brands("preferredNetwork").into_iter().flatten().enumerate() {
+        if let Some(place) = preferred.get_mut(at) {
+            *place = brand;
+        }
+    }
+    Asks {
+        name: has("name"),
+        postal_code: has("postalCode"),
+        country: has("country"),
+        save: has("saveCard"),
+        allowed: brands("allowedBrands").map(|brands| brands.into_iter().collect()),
+        preferred,
+    }
+}
+
+/// The country that the page names, else the region of the locale, where it has one.
+pub fn country(options: &JsValue) -> Option<Country> {
+    text(options, "country")
+        .and_then(|code| Country::parse(&code).ok())
+        .or_else(|| {
+            locale_of(text(options, "locale"))
+                .split('-')
+                .skip(1)
+                .find_map(|part| Country::parse(part).ok())
+        })
+}
+
+/// Sets theme and the tokens of `options.appearance.variables` that parse. The CSSOM takes them; a style attribute would
+/// be refused by the document's CSP.
+pub fn look(options: &JsValue, refuse: &dyn Fn(&str)) {
+    let appearance = get(options, "appearance").unwrap_or_default();
+    let variables = get(&appearance, "variables").unwrap_or_default();
+    let Some(root) = document().document_element() else {
+        return;
+    };
+    let theme = text(&appearance, "theme").unwrap_or_default();
+    let known = THEMES.into_iter().find(|known| theme == *known);
+    _ = root.set_attribute("data-theme", known.unwrap_or("light"));
+    let style = root.unchecked_into::<HtmlElement>().style();
+    for token in &TOKENS {
+        match text(&variables, token.name) {
+            Some(value) if token.accepts(&value) => {
+                _ = style.set_property(token.property, &value);
+            }
+            Some(_) => refuse(token.name),
+            None => {}
+        }
+    }
+}
