@@ -6,6 +6,7 @@ mod frame;
 mod machine;
 mod postgres;
 mod roots;
+mod saq_a;
 mod say;
 mod steps;
 mod test;
@@ -31,6 +32,8 @@ enum Command {
     Test,
     /// Move a demo's clock.
     Clock(clock::Options),
+    /// Say what breaks SAQ A eligibility on a merchant's payment page; exit 1 when something does.
+    SaqACheck(saq_a::Options),
     /// Build the card frame and the loader: wasm, document, hashes, brotli, manifest.
     Frame(frame::Args),
     /// The last step of the frame's build; Trunk calls it as its post_build hook.
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Clock(options) => clock::run(&options),
+        Command::SaqACheck(options) => return saq_a::run(&options),
         Command::Test => {
             // 2: what could run passed, something could not run here.
             let skipped = test::run()? == test::Outcome::Skipped;
