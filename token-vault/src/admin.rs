@@ -25,8 +25,7 @@ use crate::http::auth::SCOPES;
 use crate::key_commands::{self, RootOptions, Vault};
 use crate::listeners::ListenerOptions;
 use crate::public::{FrameFiles, origins};
-use crate::records::key_rules::{self, KeyRules};
-use crate::records::keys::Limits;
+use crate::records::keys::{KeyRules, Limits};
 use crate::replicas::{self, Replicas};
 use crate::tenants::TenantKeys;
 use crate::{App, doctor, listeners, records, retention};
@@ -334,20 +333,20 @@ async fn create_key(options: CreateKey) -> anyhow::Result<()> {
         origins: options.origins,
         merchants: linked,
         allow_ip: options.allow_ip,
-    };
-    let rules = KeyRules {
-        bound_sessions: options.require_bound_session,
-        certificate_sha256: match &options.client_certificate {
-            Some(file) => Some(ClientCertificate::of_file(file)?.0),
-            None => None,
+        rules: KeyRules {
+            bound_sessions: options.require_bound_session,
+            certificate_sha256: match &options.client_certificate {
+                Some(file) => Some(ClientCertificate::of_file(file)?.0),
+                None => None,
+            },
         },
     };
     let answer = json!({ "id": id, "key": key.expose() });
-    let (store, _) = options.vault.open(&Clock::system()).await?;
+    let (store, root) = options.vault.open(&Clock::system()).await?;
     store
         .write(move |tx| {
-            records::keys::create_key(tx, &id, &key, merchant.as_deref(), &limits, now)?;
-            key_rules::set(tx, &id, &rules)?;
+            let owner = merchant.as_deref();
+            records::keys::create_key(tx, root.macs(), &id, &key, owner, &limits, now)?;
             audit::record(
                 tx,
                 &operator(merchant.as_deref().unwrap_or("")),

@@ -87,6 +87,7 @@ pub(crate) async fn examine(options: &Serve, config: Option<&Path>) -> Report {
                     .unwrap_or_else(|e| Err(e.into())),
             );
             let live = options.mode == Mode::Live;
+            note("key rows", key_rows(options, &store, now).await);
             note(
                 "keys",
                 store
@@ -237,6 +238,27 @@ fn clock(tx: &mut Tx<'_>, now: i64) -> Result<anyhow::Result<()>, Error> {
         )));
     }
     Ok(Ok(()))
+}
+
+// Only where there are keys: to open a root for a new database would make its secrets.
+async fn key_rows(options: &Serve, store: &Store, now: i64) -> anyhow::Result<()> {
+    let mode = options.mode;
+    let sql = "select 1 from api_keys where mode = $1 limit 1";
+    let any = store.read(move |tx| tx.first(sql, store::params![mode.as_str()]));
+    if any.await?.is_none() {
+        return Ok(());
+    }
+    let root = options.roots.open_existing(mode, store, now).await?;
+    let wrong = store
+        .read(move |tx| records::keys::tampered(tx, root.macs(), mode))
+        .await?;
+    ensure!(
+        wrong.is_empty(),
+        "{} changed since the vault wrote it, or came before row MACs; compare with `keys list` and the audit trail, then \
+         revoke and make anew, or run: token-vault keys adopt",
+        wrong.join(", ")
+    );
+    Ok(())
 }
 
 fn keys(tx: &mut Tx<'_>, live: bool, now: i64) -> Result<anyhow::Result<()>, Error> {

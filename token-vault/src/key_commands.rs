@@ -9,7 +9,7 @@ use serde_json::json;
 use service::Clock;
 use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
-use vault_api::keys::{ApiKey, Mode};
+use vault_api::keys::Mode;
 
 use crate::admin::{self, Database};
 use crate::audit::{self, Act, AuditKey, Ledger};
@@ -106,6 +106,8 @@ pub(crate) enum Keys {
         #[arg(long)]
         id: String,
     },
+    /// Vouch for API keys that were made before their rows carried a MAC. Look at `keys list` first.
+    Adopt(Vault),
     /// Rotate encryption keys, or the audit key, while the vault serves.
     #[command(subcommand)]
     Rotate(Rotate),
@@ -187,6 +189,7 @@ pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
         }
         Keys::Roll { vault, id, overlap } => roll(&vault, id, &clock, overlap).await,
         Keys::Revoke { vault, id } => revoke(&vault, id, &clock).await,
+        Keys::Adopt(vault) => adopt(&vault, &clock).await,
         Keys::Inventory { database, mode, .. } => {
             let store = admin::open(&database)?;
             admin::print(&inventory::of(&store, mode, clock.now()).await?)
@@ -232,53 +235,35 @@ impl Vault {
 }
 
 async fn roll(vault: &Vault, old: String, clock: &Clock, overlap: i64) -> anyhow::Result<()> {
-    let ((store, _), now) = (vault.open(clock).await?, clock.now());
-    let asked = old.clone();
-    let (kind, mode) = store
-        .read(move |tx| records::keys::kind_of(tx, &asked, now))
-        .await?
-        .context("there is no such key, or it has ended; see `keys list`")?;
-    of_mode(mode, vault.mode)?;
-    let (id, key) = (vault_api::ids::new_id("key"), ApiKey::random(kind, mode));
-    let ends_at = now + overlap;
-    let answer =
-        json!({ "id": id, "key": key.expose(), "replaces": old, "old_works_until": ends_at });
-    let rolled = store
+    let (store, root) = vault.open(clock).await?;
+    let (id, now, mode) = (vault_api::ids::new_id("key"), clock.now(), vault.mode);
+    let (ends_at, ids) = (now + overlap, (old.clone(), id.clone()));
+    let key = store
         .write(move |tx| {
-            let rolled = records::keys::roll(tx, &old, &id, &key, ends_at, now)?;
-            if rolled {
-                audit::record(tx, &admin::operator(""), Act::RollKey, &old, &id, now)?;
+            let (old, id) = (&ids.0, &ids.1);
+            let key = records::keys::roll(tx, root.macs(), mode, (old, id), ends_at, now)?;
+            if key.is_some() {
+                audit::record(tx, &admin::operator(""), Act::RollKey, old, id, now)?;
             }
-            Ok::<_, Error>(rolled)
+            Ok::<_, Error>(key)
         })
-        .await?;
-    if !rolled {
-        bail!("the key has ended meanwhile");
-    }
-    admin::print(&answer)
-}
-
-// An act on a key of one mode belongs into that mode's audit, under that mode's root.
-fn of_mode(key: Mode, given: Mode) -> anyhow::Result<()> {
-    if key == given {
-        return Ok(());
-    }
-    bail!("this is a {key} key; give --mode {key} and the root of {key} mode");
+        .await?
+        .context("there is no such key of this mode, or it has ended; see `keys list`")?;
+    admin::print(&json!({
+        "id": id, "key": key.expose(), "replaces": old, "old_works_until": ends_at
+    }))
 }
 
 async fn revoke(vault: &Vault, id: String, clock: &Clock) -> anyhow::Result<()> {
-    let ((store, _), now) = (vault.open(clock).await?, clock.now());
-    let answer = json!({ "id": id, "revoked": true });
-    let asked = id.clone();
-    let found = store
-        .read(move |tx| records::keys::kind_of(tx, &asked, now))
-        .await?;
-    if let Some((_, mode)) = found {
-        of_mode(mode, vault.mode)?;
-    }
+    let (store, root) = vault.open(clock).await?;
+    let (answer, now, mode) = (
+        json!({ "id": id, "revoked": true }),
+        clock.now(),
+        vault.mode,
+    );
     let revoked = store
         .write(move |tx| {
-            let revoked = records::keys::revoke(tx, &id, now)?;
+            let revoked = records::keys::revoke(tx, root.macs(), mode, &id, now)?;
             if revoked {
                 let actor = admin::operator("");
                 audit::record(tx, &actor, Act::RevokeKey, &id, "revoked", now)?;
@@ -287,9 +272,25 @@ async fn revoke(vault: &Vault, id: String, clock: &Clock) -> anyhow::Result<()> 
         })
         .await?;
     if !revoked {
-        bail!("there is no such key, or it has ended; see `keys list`");
+        bail!("there is no such key of this mode, or it has ended; see `keys list`");
     }
     admin::print(&answer)
+}
+
+async fn adopt(vault: &Vault, clock: &Clock) -> anyhow::Result<()> {
+    let (store, root) = vault.open(clock).await?;
+    let (now, mode) = (clock.now(), vault.mode);
+    let adopted = store
+        .write(move |tx| {
+            let adopted = records::keys::adopt(tx, root.macs(), mode)?;
+            for id in &adopted {
+                let actor = admin::operator("");
+                audit::record(tx, &actor, Act::AdoptKey, id, "adopted", now)?;
+            }
+            Ok::<_, Error>(adopted)
+        })
+        .await?;
+    admin::print(&json!({ "adopted": adopted }))
 }
 
 /// Reads the roots file again whenever the process gets SIGHUP.

@@ -50,6 +50,8 @@ pub enum Act {
     CreateKey,
     /// A key was replaced by another.
     RollKey,
+    /// A key from before rows carried a MAC was vouched for.
+    AdoptKey,
     /// A key was ended.
     RevokeKey,
     /// A merchant's encryption key has a new generation.
@@ -93,6 +95,7 @@ impl Act {
             Self::CreateMerchant => "merchant.created",
             Self::CreateKey => "key.created",
             Self::RollKey => "key.rolled",
+            Self::AdoptKey => "key.adopted",
             Self::RevokeKey => "key.revoked",
             Self::RotateTenantKey => "tenant_key.rotated",
             Self::DestroyTenantKey => "tenant_key.destroyed",

@@ -42,6 +42,7 @@ use crate::private::keyed_hash;
 use crate::records::attempts::{self, NewAttempt, Recorded};
 use crate::records::cvvs;
 use crate::records::grants;
+use crate::records::row_mac::RowMacs;
 use crate::records::tokens::Owner;
 use crate::{App, Error};
 
@@ -130,10 +131,10 @@ async fn start(
             merchant: &actor.merchant,
             mode: mode.as_str(),
         };
-        if let Some(outcome) = recorded(tx, owner, &body.attempt, &hash)? {
+        let macs = parts.root.macs();
+        if let Some(outcome) = recorded(tx, macs, owner, &body.attempt, &hash)? {
             return Ok(Started::Recorded(outcome));
         }
-        let macs = parts.root.macs();
         let mut grant = grants::find(tx, macs, owner, &body.grant)?.ok_or(Code::NotFound)?;
         opened::check(&grant, &body, now)?;
         let (card, cvv) = opened::open(&parts, tx, &grant, &body, now)?;
@@ -157,7 +158,7 @@ async fn start(
             request_hash: &hash,
             process: &parts.process,
         };
-        if !attempts::insert(tx, owner, &new, now)? {
+        if !attempts::insert(tx, macs, owner, &new, now)? {
             return Err(Code::AttemptInFlight.into());
         }
         audit::record(
@@ -176,11 +177,12 @@ async fn start(
 // What is recorded of this very attempt, if anything is.
 fn recorded(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
     owner: Owner<'_>,
     attempt: &str,
     hash: &[u8; 32],
 ) -> Result<Option<Box<Forwarded>>, Error> {
-    match attempts::find(tx, owner, attempt)? {
+    match attempts::find(tx, macs, owner, attempt)? {
         Some(Recorded::Sending) => Err(Code::AttemptInFlight.into()),
         Some(Recorded::Closed) => Err(Code::AttemptClosed.into()),
         Some(Recorded::Done {
@@ -252,9 +254,9 @@ async fn finish(
             if cvv_ends {
                 cvvs::delete(tx, &grant)?;
             }
-            if !attempts::finish(tx, owner, &body.attempt, &outcome, now)? {
+            if !attempts::finish(tx, macs, owner, &body.attempt, &outcome, now)? {
                 // Others took this process for dead and recorded `unknown`. That was answered, so it stands.
-                return match attempts::find(tx, owner, &body.attempt)? {
+                return match attempts::find(tx, macs, owner, &body.attempt)? {
                     Some(Recorded::Done { outcome, .. }) => Ok(*outcome),
                     _ => Err(Error::Internal("an attempt is gone")),
                 };
@@ -287,14 +289,16 @@ pub async fn close(
         return Err(Code::CardNumberInWrongPlace.into());
     }
     let (now, mode) = (app.clock.now(), caller.mode);
+    let parts = app.clone();
     let outcome = app
         .store
         .write(move |tx| {
+            let macs = parts.root.macs();
             let owner = Owner {
                 merchant: &caller.merchant,
                 mode: mode.as_str(),
             };
-            if attempts::insert_closed(tx, owner, &body.attempt, now)? {
+            if attempts::insert_closed(tx, macs, owner, &body.attempt, now)? {
                 audit::record(
                     tx,
                     &Actor::from(&caller),
@@ -304,7 +308,7 @@ pub async fn close(
                     now,
                 )?;
             }
-            match attempts::find(tx, owner, &body.attempt)? {
+            match attempts::find(tx, macs, owner, &body.attempt)? {
                 Some(Recorded::Done { outcome, .. }) => Ok(*outcome),
                 Some(Recorded::Sending) => Err(Code::AttemptInFlight.into()),
                 // The row may be another mode's: as absent as none.

@@ -12,6 +12,8 @@ use vault_api::Code;
 use vault_api::keys::{ApiKey, KeyInfo, Kind, Mode};
 
 use crate::audit::{Actor, refusals};
+use crate::records::keys::KeyRules;
+use crate::records::row_mac::RowMacs;
 use crate::{App, Error, records};
 
 /// The merchant that a service key acts for.
@@ -94,19 +96,22 @@ impl FromRequestParts<App> for Caller {
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|ConnectInfo(peer)| peer.ip().to_canonical());
+        let held = app.clone();
         let (info, merchant) = app
             .store
             .read(move |tx| {
-                let found = records::keys::with_addresses(tx, &sha256, now)?
-                    .filter(|(info, _)| info.mode == mode);
-                let (info, allowed) = found.ok_or(Code::Unauthenticated)?;
+                let macs = held.root.macs();
+                let found = records::keys::by_hash(tx, macs, &sha256, now)?
+                    .filter(|found| found.info.mode == mode)
+                    .ok_or(Code::Unauthenticated)?;
+                let (info, allowed) = (found.info, found.allow_ip);
                 // No peer, no match: a listener that does not say who calls lets no such key in.
                 let from = |block: &IpNet| peer.is_some_and(|peer| block.contains(&peer));
                 if !allowed.is_empty() && !allowed.iter().any(from) {
                     return Err(Code::Forbidden.into());
                 }
-                check_certificate(tx, &info, shown.as_ref())?;
-                let merchant = acts_for(tx, &info, named.as_deref())?;
+                check_certificate(&info, found.rules, shown.as_ref())?;
+                let merchant = acts_for(tx, macs, &info, named.as_deref())?;
                 Ok::<_, Error>((info, merchant))
             })
             .await?;
@@ -130,14 +135,14 @@ impl FromRequestParts<App> for Caller {
 
 // A service key that is bound to a client certificate is, without it, as unknown as any other.
 fn check_certificate(
-    tx: &mut store::Tx<'_>,
     info: &KeyInfo,
+    rules: KeyRules,
     shown: Option<&ClientCertificate>,
 ) -> Result<(), Error> {
     if info.kind != Kind::Service {
         return Ok(());
     }
-    let bound = records::key_rules::of(tx, &info.id)?.certificate_sha256;
+    let bound = rules.certificate_sha256;
     if bound.is_none_or(|bound| shown.is_some_and(|shown| shown.0 == bound)) {
         return Ok(());
     }
@@ -149,12 +154,17 @@ fn check_certificate(
     Err(Code::Unauthenticated.into())
 }
 
-fn acts_for(tx: &mut store::Tx<'_>, info: &KeyInfo, named: Option<&str>) -> Result<String, Error> {
+fn acts_for(
+    tx: &mut store::Tx<'_>,
+    macs: &RowMacs,
+    info: &KeyInfo,
+    named: Option<&str>,
+) -> Result<String, Error> {
     match (info.kind, named) {
         (Kind::Publishable, _) => Err(Code::Unauthenticated.into()),
         (Kind::Service, None) => Ok(String::new()),
         (Kind::Service, Some(merchant)) => {
-            let linked = records::keys::is_linked(tx, &info.id, merchant)?;
+            let linked = records::keys::is_linked(tx, macs, &info.id, merchant)?;
             if linked {
                 Ok(merchant.to_owned())
             } else {

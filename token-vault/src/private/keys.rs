@@ -15,13 +15,16 @@ pub async fn lookup(
 ) -> Result<Json<KeyInfo>, Error> {
     caller.may("keys:lookup")?;
     let (now, mode) = (app.clock.now(), caller.mode);
+    let parts = app.clone();
     let info = app
         .store
         .read(move |tx| {
-            let Some(info) = records::keys::by_hash(tx, &body.sha256, now)? else {
+            let macs = parts.root.macs();
+            let Some(found) = records::keys::by_hash(tx, macs, &body.sha256, now)? else {
                 return Ok(None);
             };
-            let linked = records::keys::is_linked(tx, &caller.key_id, &info.merchant)?;
+            let info = found.info;
+            let linked = records::keys::is_linked(tx, macs, &caller.key_id, &info.merchant)?;
             Ok::<_, Error>(
                 (linked && info.mode == mode && info.kind != Kind::Service).then_some(info),
             )

@@ -7,6 +7,8 @@ use vault_api::keys::{ApiKey, Kind};
 
 use crate::crypto::session::Claims;
 use crate::http::{Caller, Json};
+use crate::public::must_be_bound;
+use crate::records::keys::Found;
 use crate::{App, Error, records};
 
 /// What to bind.
@@ -39,17 +41,13 @@ pub async fn create(
         .map_err(|_| Code::InvalidRequest)?
         .sha256_hex();
     let now = app.clock.now();
-    let (info, rules) = app
+    let parts = app.clone();
+    let found = app
         .store
-        .read(move |tx| {
-            let info = records::keys::by_hash(tx, &sha256, now)?;
-            let id = info.as_ref().map_or("", |info| info.id.as_str());
-            let rules = records::key_rules::of(tx, id)?;
-            Ok::<_, Error>((info, rules))
-        })
+        .read(move |tx| records::keys::by_hash(tx, parts.root.macs(), &sha256, now))
         .await?;
-    let info = info
-        .filter(|info| {
+    let Found { info, rules, .. } = found
+        .filter(|Found { info, .. }| {
             info.kind == Kind::Publishable
                 && info.merchant == caller.merchant
                 && info.mode == caller.mode
@@ -57,9 +55,7 @@ pub async fn create(
         .ok_or(Code::NotFound)?;
     let mut claims = Claims::new(&body.key, &info.merchant, info.mode, now);
     (claims.intent, claims.amount, claims.currency) = (body.intent, body.amount, body.currency);
-    if rules.bound_sessions && !claims.is_bound() {
-        return Err(Code::SessionMustBeBound.into());
-    }
+    must_be_bound(&rules, &claims)?;
     let session = claims
         .sign(&app.root)
         .map_err(|_| Error::Internal("a session could not be signed"))?;

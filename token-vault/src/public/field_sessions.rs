@@ -10,7 +10,8 @@ use crate::crypto::session::Claims;
 use crate::http::Json;
 use crate::http::limits::{Metered, Rule};
 use crate::http::proof::Work;
-use crate::{App, Error, records};
+use crate::records::keys::{Found, KeyRules};
+use crate::{App, Error};
 
 /// Makes a session. Only the frame's own origin may ask: another page's browser says whose it is. A session that
 /// the merchant's server bound is answered with the sealing keys.
@@ -23,7 +24,7 @@ pub async fn create(
     same_origin(&headers)?;
     let work = Work::of(&app, &headers, "field-sessions", &body.key).await?;
     limits.pass_by_address(&app, Rule::SessionsPerAddress, &work)?;
-    let info = publishable(&app, &body.key).await?;
+    let Found { info, rules, .. } = publishable(&app, &body.key).await?;
     limits.pass(&app, Rule::SessionsPerKey, &info.id, &work)?;
     let now = app.clock.now();
     let (session, claims) = match body.session {
@@ -42,7 +43,7 @@ pub async fn create(
             (session, claims)
         }
     };
-    must_be_bound(&app, &info.id, &claims).await?;
+    must_be_bound(&rules, &claims)?;
     app.metrics.count("vault_field_sessions_total", &[]);
     Ok(Json(FieldSession {
         session,
@@ -57,17 +58,9 @@ pub async fn create(
 ///
 /// # Errors
 /// `session_must_be_bound`.
-pub async fn must_be_bound(app: &App, key_id: &str, claims: &Claims) -> Result<(), Error> {
-    if claims.is_bound() {
-        return Ok(());
-    }
-    let id = key_id.to_owned();
-    let rules = app
-        .store
-        .read(move |tx| records::key_rules::of(tx, &id))
-        .await?;
-    if rules.bound_sessions {
-        return Err(Code::SessionMustBeBound.into());
+pub fn must_be_bound(rules: &KeyRules, claims: &Claims) -> Result<(), Code> {
+    if rules.bound_sessions && !claims.is_bound() {
+        return Err(Code::SessionMustBeBound);
     }
     Ok(())
 }

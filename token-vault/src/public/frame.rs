@@ -13,6 +13,7 @@ use vault_api::keys::{ApiKey, KeyInfo, Kind};
 
 use super::origins;
 use crate::http::Json;
+use crate::records::keys::Found;
 use crate::{App, Error, records};
 
 /// What the loader sends.
@@ -33,7 +34,8 @@ pub async fn document(
 ) -> Result<Response, Error> {
     let Query(asked) = asked.map_err(|_| Code::InvalidRequest)?;
     let known = publishable(&app, &asked.key).await;
-    let (mut response, ancestors) = match known.and_then(|info| judge(&info, &asked.origin)) {
+    let (mut response, ancestors) = match known.and_then(|found| judge(&found.info, &asked.origin))
+    {
         Ok(()) => (app.frame.document(&headers)?, asked.origin.as_str()),
         Err(refused) => (refused.into_response(), "'none'"),
     };
@@ -67,7 +69,7 @@ pub async fn check(State(app): State<App>, asked: MaybeAsked, headers: HeaderMap
     let judged = match asked {
         Ok(Query(asked)) => publishable(&app, &asked.key)
             .await
-            .and_then(|info| judge(&info, origin)),
+            .and_then(|found| judge(&found.info, origin)),
         Err(_) => Err(Code::InvalidRequest.into()),
     };
     let mut response = match judged {
@@ -94,16 +96,18 @@ pub async fn check(State(app): State<App>, asked: MaybeAsked, headers: HeaderMap
 ///
 /// # Errors
 /// `unauthenticated`.
-pub async fn publishable(app: &App, key: &str) -> Result<KeyInfo, Error> {
+pub async fn publishable(app: &App, key: &str) -> Result<Found, Error> {
     let sha256 = ApiKey::parse(key)
         .map_err(|_| Code::Unauthenticated)?
         .sha256_hex();
     let (now, mode) = (app.clock.now(), app.root.mode());
-    let info = app
+    let parts = app.clone();
+    let found = app
         .store
-        .read(move |tx| records::keys::by_hash(tx, &sha256, now))
+        .read(move |tx| records::keys::by_hash(tx, parts.root.macs(), &sha256, now))
         .await?;
-    info.filter(|info| info.kind == Kind::Publishable && info.mode == mode)
+    found
+        .filter(|found| found.info.kind == Kind::Publishable && found.info.mode == mode)
         .ok_or(Code::Unauthenticated.into())
 }
 

@@ -8,6 +8,7 @@ mod integrity;
 pub mod origins;
 pub mod tokenise;
 
+pub(crate) use field_sessions::must_be_bound;
 pub use files::FrameFiles;
 
 use axum::Router;

@@ -1,13 +1,37 @@
 //! Attempts to send a card: `sending → done`, or `closed` before they started. The same id never sends twice.
 
-use store::{Tx, params};
+use store::{Tx, Value, params};
 use vault_api::forward::{BytesSent, Forwarded};
 
 use super::grants;
 use super::processes::{self, Here};
-use super::row_mac::RowMacs;
+use super::row_mac::{Read, RowMacs, Table};
 use super::tokens::Owner;
 use crate::Error;
+
+/// What an attempt's MAC covers.
+pub static TABLE: Table = Table {
+    name: "attempts",
+    columns: &[
+        "id",
+        "merchant",
+        "mode",
+        "grant_id",
+        "state",
+        "destination",
+        "operation",
+        "amount",
+        "currency",
+        "reference",
+        "request_hash",
+        "process",
+        "created_at",
+        "finished_at",
+        "outcome",
+    ],
+    later: &[],
+    sealed: false,
+};
 
 /// What is recorded of an attempt.
 pub enum Recorded {
@@ -49,19 +73,22 @@ pub struct NewAttempt<'a> {
 /// The attempt with this id.
 ///
 /// # Errors
-/// The store's.
-pub fn find(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str) -> Result<Option<Recorded>, Error> {
-    let row = tx.first(
-        "select state, request_hash, outcome from attempts where merchant = $1 and id = $2 and mode = $3",
-        params![owner.merchant, id, owner.mode],
-    )?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(match row.get::<String>(0)?.as_str() {
+/// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
+pub fn find(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    owner: Owner<'_>,
+    id: &str,
+) -> Result<Option<Recorded>, Error> {
+    let Some(row) = TABLE.find(tx, macs, owner, id, Read::Look)? else {
+        return Ok(None);
+    };
+    Ok(Some(match row.get::<String>("state")?.as_str() {
         "sending" => Recorded::Sending,
         "closed" => Recorded::Closed,
         _ => Recorded::Done {
-            request_hash: row.get(1)?,
-            outcome: outcome(&row.get::<String>(2)?)?,
+            request_hash: row.get("request_hash")?,
+            outcome: outcome(&row.get::<String>("outcome")?)?,
         },
     }))
 }
@@ -72,38 +99,36 @@ pub fn find(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str) -> Result<Option<Record
 /// The store's.
 pub fn insert(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
     owner: Owner<'_>,
     new: &NewAttempt<'_>,
     now: i64,
 ) -> Result<bool, Error> {
-    let rows = tx.execute(
-        "insert into attempts (merchant, id, mode, grant_id, state, destination, operation, amount, currency, reference,
-             request_hash, process, created_at)
-         values ($1, $2, $3, $4, 'sending', $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing",
-        params![
-            owner.merchant,
-            new.id,
-            owner.mode,
-            new.grant,
-            new.destination,
-            new.operation,
-            new.amount,
-            new.currency,
-            new.reference,
-            new.request_hash,
-            new.process,
-            now
-        ],
-    )?;
-    Ok(rows == 1)
+    let state = [
+        ("id", Value::from(new.id)),
+        ("merchant", Value::from(owner.merchant)),
+        ("mode", Value::from(owner.mode)),
+        ("grant_id", Value::from(new.grant)),
+        ("state", Value::from("sending")),
+        ("destination", Value::from(new.destination)),
+        ("operation", Value::from(new.operation)),
+        ("amount", Value::from(new.amount)),
+        ("currency", Value::from(new.currency)),
+        ("reference", Value::from(new.reference)),
+        ("request_hash", Value::from(new.request_hash)),
+        ("process", Value::from(new.process)),
+        ("created_at", Value::from(now)),
+    ];
+    TABLE.insert_new(tx, macs, &state)
 }
 
 /// Records how a send ended; false when somebody recorded it before.
 ///
 /// # Errors
-/// The store's.
+/// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
 pub fn finish(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
     owner: Owner<'_>,
     id: &str,
     outcome: &Forwarded,
@@ -111,25 +136,39 @@ pub fn finish(
 ) -> Result<bool, Error> {
     let text = serde_json::to_string(outcome)
         .map_err(|_| Error::Internal("an outcome could not be written"))?;
-    let rows = tx.execute(
-        "update attempts set state = 'done', outcome = $4, finished_at = $5
-         where merchant = $1 and id = $2 and mode = $3 and state = 'sending'",
-        params![owner.merchant, id, owner.mode, text, now],
-    )?;
-    Ok(rows == 1)
+    let Some(mut row) = TABLE.find(tx, macs, owner, id, Read::Change)? else {
+        return Ok(false);
+    };
+    if row.get::<String>("state")? != "sending" {
+        return Ok(false);
+    }
+    let changes = [
+        ("state", Value::from("done")),
+        ("outcome", Value::from(text)),
+        ("finished_at", Value::from(now)),
+    ];
+    row.change(tx, macs, &changes, false)
 }
 
 /// Makes an id unusable; false when it is taken.
 ///
 /// # Errors
 /// The store's.
-pub fn insert_closed(tx: &mut Tx<'_>, owner: Owner<'_>, id: &str, now: i64) -> Result<bool, Error> {
-    let rows = tx.execute(
-        "insert into attempts (merchant, id, mode, state, created_at) values ($1, $2, $3, 'closed', $4)
-         on conflict do nothing",
-        params![owner.merchant, id, owner.mode, now],
-    )?;
-    Ok(rows == 1)
+pub fn insert_closed(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    owner: Owner<'_>,
+    id: &str,
+    now: i64,
+) -> Result<bool, Error> {
+    let state = [
+        ("id", Value::from(id)),
+        ("merchant", Value::from(owner.merchant)),
+        ("mode", Value::from(owner.mode)),
+        ("state", Value::from("closed")),
+        ("created_at", Value::from(now)),
+    ];
+    TABLE.insert_new(tx, macs, &state)
 }
 
 /// Attempts that a process which is gone left open become `unknown`: nobody can tell what was sent. Whose and which.
@@ -171,8 +210,15 @@ pub fn interrupt(
             failure: Some("interrupted".to_owned()),
             cvc_sent: false,
         };
-        if !finish(tx, owner, &id, &outcome, now)? {
-            continue;
+        match finish(tx, macs, owner, &id, &outcome, now) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            // What was tampered with stays as it is, and is answered to nobody; the others go on.
+            Err(error @ Error::CannotOpen(_)) => {
+                tracing::error!(%error, attempt = id, "an attempt's row");
+                continue;
+            }
+            Err(error) => return Err(error),
         }
         let grant: String = row.get(3)?;
         match grants::close_attempt(tx, macs, owner, &grant, &id, None) {

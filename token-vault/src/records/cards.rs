@@ -24,6 +24,7 @@ pub static TABLE: Table = Table {
         "exp_year",
     ],
     later: NETWORKS,
+    sealed: true,
 };
 
 /// Adds a stored card.

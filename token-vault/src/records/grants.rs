@@ -58,6 +58,7 @@ pub static TABLE: Table = Table {
         "pending_card",
     ],
     later: NETWORKS,
+    sealed: true,
 };
 
 /// A grant's row.

@@ -2,10 +2,50 @@
 
 use ipnet::IpNet;
 use serde::Serialize;
-use store::{Tx, params};
+use store::{Tx, Value, params};
 use vault_api::keys::{ApiKey, KeyInfo, Kind, Mode};
 
+use super::row_mac::{RowMacs, StateRow, Table};
 use crate::Error;
+
+/// What a key's MAC covers: all there is.
+pub static TABLE: Table = Table {
+    name: "api_keys",
+    columns: &[
+        "id",
+        "merchant",
+        "mode",
+        "kind",
+        "sha256",
+        "scopes",
+        "origins",
+        "allow_ip",
+        "bound_sessions",
+        "certificate_sha256",
+        "created_at",
+        "expires_at",
+        "rolled_from",
+    ],
+    later: &[],
+    sealed: false,
+};
+
+/// For whom a service key acts.
+static LINKS: Table = Table {
+    name: "service_merchants",
+    columns: &["key_id", "merchant"],
+    later: &[],
+    sealed: false,
+};
+
+/// What a key asks for beyond being known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyRules {
+    /// A publishable key: only sessions that are bound to a payment.
+    pub bound_sessions: bool,
+    /// A service key: only with the client certificate of this SHA-256.
+    pub certificate_sha256: Option<String>,
+}
 
 /// A new key's limits.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +58,8 @@ pub struct Limits {
     pub merchants: Vec<String>,
     /// Addresses that may use the key; any when empty.
     pub allow_ip: Vec<IpNet>,
+    /// What the key asks for beyond being known.
+    pub rules: KeyRules,
 }
 
 /// Makes a merchant.
@@ -52,86 +94,116 @@ pub fn merchants(tx: &mut Tx<'_>) -> Result<Vec<(String, String)>, Error> {
 /// The store's.
 pub fn create_key(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
     id: &str,
     key: &ApiKey,
     merchant: Option<&str>,
     limits: &Limits,
     now: i64,
 ) -> Result<(), Error> {
-    tx.execute(
-        "insert into api_keys (id, merchant, mode, kind, sha256, scopes, origins, allow_ip, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        params![
-            id,
-            merchant,
-            key.mode().as_str(),
-            kind_name(key.kind()),
-            key.sha256_hex(),
-            limits.scopes.join(" "),
-            limits.origins.join(" "),
-            limits
-                .allow_ip
-                .iter()
-                .map(IpNet::to_string)
-                .collect::<Vec<_>>()
-                .join(" "),
-            now
-        ],
-    )?;
-    for merchant in &limits.merchants {
-        tx.execute(
-            "insert into service_merchants (key_id, merchant) values ($1, $2)",
-            params![id, merchant],
-        )?;
+    let blocks: Vec<String> = limits.allow_ip.iter().map(IpNet::to_string).collect();
+    let rules = &limits.rules;
+    let state = [
+        ("id", Value::from(id)),
+        ("merchant", Value::from(merchant)),
+        ("mode", Value::from(key.mode().as_str())),
+        ("kind", Value::from(kind_name(key.kind()))),
+        ("sha256", Value::from(key.sha256_hex())),
+        ("scopes", Value::from(limits.scopes.join(" "))),
+        ("origins", Value::from(limits.origins.join(" "))),
+        ("allow_ip", Value::from(blocks.join(" "))),
+        (
+            "bound_sessions",
+            Value::from(i64::from(rules.bound_sessions)),
+        ),
+        (
+            "certificate_sha256",
+            Value::from(rules.certificate_sha256.as_ref()),
+        ),
+        ("created_at", Value::from(now)),
+    ];
+    if !TABLE.insert_new(tx, macs, &state)? {
+        return Err(Error::Internal("there is such a key already"));
     }
-    Ok(())
+    limits
+        .merchants
+        .iter()
+        .try_for_each(|merchant| link(tx, macs, id, merchant))
+}
+
+fn link(tx: &mut Tx<'_>, macs: &RowMacs, id: &str, merchant: &str) -> Result<(), Error> {
+    let state = [
+        ("key_id", Value::from(id)),
+        ("merchant", Value::from(merchant)),
+    ];
+    LINKS.insert_new(tx, macs, &state).map(|_| ())
+}
+
+/// A key that was found by its hash, and whose row is as it was written.
+pub struct Found {
+    /// What may be told of it.
+    pub info: KeyInfo,
+    /// Addresses that may use it; any when empty.
+    pub allow_ip: Vec<IpNet>,
+    /// What it asks for beyond being known.
+    pub rules: KeyRules,
 }
 
 /// The key with this hash, unless it has ended.
 ///
 /// # Errors
-/// The store's.
-pub fn by_hash(tx: &mut Tx<'_>, sha256: &str, now: i64) -> Result<Option<KeyInfo>, Error> {
-    Ok(with_addresses(tx, sha256, now)?.map(|(info, _)| info))
-}
-
-/// The key with this hash, unless it has ended, and the addresses that may use it (any when empty).
-///
-/// # Errors
-/// The store's.
-pub fn with_addresses(
+/// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
+pub fn by_hash(
     tx: &mut Tx<'_>,
+    macs: &RowMacs,
     sha256: &str,
     now: i64,
-) -> Result<Option<(KeyInfo, Vec<IpNet>)>, Error> {
-    let row = tx.first(
-        "select k.id, k.merchant, m.name, k.mode, k.kind, k.scopes, k.origins, k.allow_ip
-         from api_keys k left join merchants m on m.id = k.merchant
-         where k.sha256 = $1 and (k.expires_at is null or k.expires_at > $2)",
-        params![sha256, now],
-    )?;
-    let Some(row) = row else { return Ok(None) };
-    let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
-    let allowed = row.get::<String>(7)?;
-    // A block that cannot be read must not open the key to everybody.
-    let allowed = allowed
-        .split_whitespace()
-        .map(|block| {
-            block
-                .parse()
-                .map_err(|_| Error::Internal("a key's allowed addresses are malformed"))
-        })
-        .collect::<Result<_, Error>>()?;
-    let info = KeyInfo {
-        id: row.get(0)?,
-        merchant: row.get::<Option<String>>(1)?.unwrap_or_default(),
-        merchant_name: row.get::<Option<String>>(2)?.unwrap_or_default(),
-        mode: Mode::from_name(&row.get::<String>(3)?).ok_or(Error::Internal("unknown mode"))?,
-        kind: kind(&row.get::<String>(4)?)?,
-        scopes: words(row.get(5)?),
-        origins: words(row.get(6)?),
+) -> Result<Option<Found>, Error> {
+    let sql = format!(
+        "select {}, (select m.name from merchants m where m.id = api_keys.merchant) from api_keys where sha256 = $1",
+        TABLE.selected()
+    );
+    let Some(row) = tx.first(&sql, params![sha256])? else {
+        return Ok(None);
     };
-    Ok(Some((info, allowed)))
+    let name: Option<String> = row.get(TABLE.columns.len() + 1)?;
+    let row = TABLE.checked(macs, &row)?;
+    if ended(&row, now)? {
+        return Ok(None);
+    }
+    let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
+    // A block that cannot be read must not open the key to everybody.
+    let malformed = |_| Error::Internal("a key's allowed addresses are malformed");
+    let allow_ip: String = row.get("allow_ip")?;
+    let allow_ip = allow_ip
+        .split_whitespace()
+        .map(|block| block.parse().map_err(malformed));
+    Ok(Some(Found {
+        allow_ip: allow_ip.collect::<Result<_, Error>>()?,
+        rules: KeyRules {
+            bound_sessions: row.get("bound_sessions")?,
+            certificate_sha256: row.get("certificate_sha256")?,
+        },
+        info: KeyInfo {
+            id: row.get("id")?,
+            merchant: row.get::<Option<String>>("merchant")?.unwrap_or_default(),
+            merchant_name: name.unwrap_or_default(),
+            mode: mode_of(&row)?,
+            kind: kind(&row.get::<String>("kind")?)?,
+            scopes: words(row.get("scopes")?),
+            origins: words(row.get("origins")?),
+        },
+    }))
+}
+
+fn ended(row: &StateRow, now: i64) -> Result<bool, Error> {
+    Ok(row
+        .get::<Option<i64>>("expires_at")?
+        .is_some_and(|ends| ends <= now))
+}
+
+fn mode_of(row: &StateRow) -> Result<Mode, Error> {
+    Mode::from_name(&row.get::<String>("mode")?).ok_or(Error::Internal("unknown mode"))
 }
 
 /// A key as the operator sees it: no secret, not even its hash.
@@ -187,72 +259,159 @@ pub fn all(tx: &mut Tx<'_>) -> Result<Vec<KeyRow>, Error> {
         .collect()
 }
 
-/// The kind and mode of a key that has not ended.
-///
-/// # Errors
-/// The store's.
-pub fn kind_of(tx: &mut Tx<'_>, id: &str, now: i64) -> Result<Option<(Kind, Mode)>, Error> {
-    let row = tx.first(
-        "select kind, mode from api_keys where id = $1 and (expires_at is null or expires_at > $2)",
-        params![id, now],
-    )?;
-    let Some(row) = row else { return Ok(None) };
-    let mode = Mode::from_name(&row.get::<String>(1)?).ok_or(Error::Internal("unknown mode"))?;
-    Ok(Some((kind(&row.get::<String>(0)?)?, mode)))
+// A key of this mode that has not ended, to change it.
+fn to_change(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    mode: Mode,
+    id: &str,
+    now: i64,
+) -> Result<Option<StateRow>, Error> {
+    let lock = if tx.is_postgres() { " for update" } else { "" };
+    let sql = format!(
+        "select {} from api_keys where id = $1 and mode = $2{lock}",
+        TABLE.selected()
+    );
+    let Some(row) = tx.first(&sql, params![id, mode.as_str()])? else {
+        return Ok(None);
+    };
+    let row = TABLE.checked(macs, &row)?;
+    Ok(if ended(&row, now)? { None } else { Some(row) })
 }
 
-/// Keeps the hash of a key that may do what the key `old` may, and lets that one end at `ends_at`, unless it ends
-/// before. False when there is no such key, or it has ended.
+/// Makes a key `id` that may do what the key `old` may, and lets that one end at `ends_at`, unless it ends before. None
+/// when there is no such key of this mode, or it has ended.
 ///
 /// # Errors
-/// The store's.
+/// The store's, or [`crate::crypto::CannotOpen`] when the old row was tampered with.
 pub fn roll(
     tx: &mut Tx<'_>,
-    old: &str,
-    id: &str,
-    key: &ApiKey,
+    macs: &RowMacs,
+    mode: Mode,
+    (old, id): (&str, &str),
     ends_at: i64,
     now: i64,
-) -> Result<bool, Error> {
-    let made = tx.execute(
-        "insert into api_keys (id, merchant, mode, kind, sha256, scopes, origins, allow_ip, created_at, rolled_from)
-         select $1, merchant, mode, kind, $3, scopes, origins, allow_ip, $4, id from api_keys
-         where id = $2 and (expires_at is null or expires_at > $4)",
-        params![id, old, key.sha256_hex(), now],
-    )?;
-    if made != 1 {
-        return Ok(false);
+) -> Result<Option<ApiKey>, Error> {
+    let Some(mut row) = to_change(tx, macs, mode, old, now)? else {
+        return Ok(None);
+    };
+    let key = ApiKey::random(kind(&row.get::<String>("kind")?)?, mode);
+    let mut state = vec![];
+    for column in TABLE.columns {
+        let value = match *column {
+            "id" => Value::from(id),
+            "sha256" => Value::from(key.sha256_hex()),
+            "created_at" => Value::from(now),
+            "rolled_from" => Value::from(old),
+            "expires_at" => Value::Null,
+            same => row.get(same)?,
+        };
+        state.push((*column, value));
     }
-    tx.execute(
-        "insert into service_merchants (key_id, merchant) select $1, merchant from service_merchants where key_id = $2",
-        params![id, old],
-    )?;
-    tx.execute(
-        "update api_keys set expires_at = $2 where id = $1 and (expires_at is null or expires_at > $2)",
-        params![old, ends_at],
-    )?;
-    Ok(true)
+    if !TABLE.insert_new(tx, macs, &state)? {
+        return Err(Error::Internal("a new key's id is taken"));
+    }
+    for merchant in links(tx, macs, old)? {
+        link(tx, macs, id, &merchant)?;
+    }
+    if row
+        .get::<Option<i64>>("expires_at")?
+        .is_none_or(|ends| ends > ends_at)
+    {
+        row.change(tx, macs, &[("expires_at", Value::from(ends_at))], false)?;
+    }
+    Ok(Some(key))
 }
 
-/// Ends a key now; whether there was one that had not ended.
+/// Ends a key now; whether there was one of this mode that had not ended.
 ///
 /// # Errors
-/// The store's.
-pub fn revoke(tx: &mut Tx<'_>, id: &str, now: i64) -> Result<bool, Error> {
-    let rows = tx.execute(
-        "update api_keys set expires_at = $2 where id = $1 and (expires_at is null or expires_at > $2)",
-        params![id, now],
-    )?;
-    Ok(rows == 1)
+/// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
+pub fn revoke(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    mode: Mode,
+    id: &str,
+    now: i64,
+) -> Result<bool, Error> {
+    match to_change(tx, macs, mode, id, now)? {
+        Some(mut row) => row.change(tx, macs, &[("expires_at", Value::from(now))], false),
+        None => Ok(false),
+    }
 }
 
 /// Whether a service key may act for a merchant.
 ///
 /// # Errors
+/// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
+pub fn is_linked(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    key_id: &str,
+    merchant: &str,
+) -> Result<bool, Error> {
+    let sql = format!(
+        "select {} from service_merchants where key_id = $1 and merchant = $2",
+        LINKS.selected()
+    );
+    match tx.first(&sql, params![key_id, merchant])? {
+        Some(row) => LINKS.checked(macs, &row).map(|_| true),
+        None => Ok(false),
+    }
+}
+
+fn links(tx: &mut Tx<'_>, macs: &RowMacs, key_id: &str) -> Result<Vec<String>, Error> {
+    let sql = format!(
+        "select {} from service_merchants where key_id = $1",
+        LINKS.selected()
+    );
+    let rows = tx.all(&sql, params![key_id])?;
+    rows.iter()
+        .map(|row| LINKS.checked(macs, row)?.get("merchant"))
+        .collect()
+}
+
+/// Gives rows from before they carried a MAC the one they lack; the ids of the keys. What stands in them is taken as it
+/// is, which is why an operator must say so.
+///
+/// # Errors
 /// The store's.
-pub fn is_linked(tx: &mut Tx<'_>, key_id: &str, merchant: &str) -> Result<bool, Error> {
-    let sql = "select 1 from service_merchants where key_id = $1 and merchant = $2";
-    Ok(tx.first(sql, params![key_id, merchant])?.is_some())
+pub fn adopt(tx: &mut Tx<'_>, macs: &RowMacs, mode: Mode) -> Result<Vec<String>, Error> {
+    let sql = format!(
+        "select {} from api_keys where row_mac is null and mode = $1",
+        TABLE.selected()
+    );
+    let mut adopted = vec![];
+    for row in tx.all(&sql, params![mode.as_str()])? {
+        let id: String = row.get(0)?;
+        let mac = TABLE.mac(macs, &row)?;
+        let sql = "update api_keys set row_mac = $2 where id = $1 and row_mac is null";
+        tx.execute(sql, params![&id, mac])?;
+        let sql = format!(
+            "select {} from service_merchants where key_id = $1 and row_mac is null",
+            LINKS.selected()
+        );
+        for row in tx.all(&sql, params![&id])? {
+            let (mac, merchant): (Vec<u8>, String) = (LINKS.mac(macs, &row)?, row.get(1)?);
+            tx.execute(
+                "update service_merchants set row_mac = $3 where key_id = $1 and merchant = $2",
+                params![&id, merchant, mac],
+            )?;
+        }
+        adopted.push(id);
+    }
+    Ok(adopted)
+}
+
+/// Keys of a mode whose rows are not as they were written.
+///
+/// # Errors
+/// The store's.
+pub fn tampered(tx: &mut Tx<'_>, macs: &RowMacs, mode: Mode) -> Result<Vec<String>, Error> {
+    let sql = format!("select {} from api_keys where mode = $1", TABLE.selected());
+    let rows = tx.all(&sql, params![mode.as_str()])?;
+    let wrong = rows.iter().filter(|row| TABLE.checked(macs, row).is_err());
+    Ok(wrong.map(|row| row.get(0)).collect::<Result<_, _>>()?)
 }
 
 fn kind_name(kind: Kind) -> &'static str {

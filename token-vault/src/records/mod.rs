@@ -6,7 +6,6 @@ pub mod cards;
 pub mod cvvs;
 pub mod destinations;
 pub mod grants;
-pub mod key_rules;
 pub mod keys;
 pub mod processes;
 pub mod retention;
@@ -31,6 +30,7 @@ pub const MIGRATIONS: &[Migration] = &[
     ("0005_limits", include_str!("../schema/0005_limits.sql")),
     ("0006_cards", include_str!("../schema/0006_cards.sql")),
     ("0007_replicas", include_str!("../schema/0007_replicas.sql")),
+    ("0008_rows", include_str!("../schema/0008_rows.sql")),
 ];
 
 /// What is sealed of a card: a row's last columns.

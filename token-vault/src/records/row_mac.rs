@@ -1,5 +1,5 @@
-//! Rows whose columns decide what may be done with a card (tokens, grants, stored cards) carry a MAC over all of
-//! them, rewritten in the statement that changes them and checked whenever the row is used. A value that was swapped
+//! Rows whose columns decide what may be done with a card, or who may do it (tokens, grants, stored cards, attempts, API
+//! keys, exports), carry a MAC over all of them, rewritten in the statement that changes them and checked whenever the row is used. A value that was swapped
 //! or edited by SQL gives an error, never another card.
 //!
 //! A step reads the row (locked on PostgreSQL), checks it, computes the MAC of what the row will be, and updates it
@@ -78,6 +78,8 @@ pub struct Table {
     /// Covered columns that came later: they count where they hold something, so that rows from before them, and rows
     /// that do not use them, keep the MAC they have. Nothing can be put there or taken away unseen.
     pub later: &'static [&'static str],
+    /// Whether its rows hold a sealed card.
+    pub sealed: bool,
 }
 
 /// A row that was read and whose MAC was right.
@@ -110,28 +112,50 @@ impl Table {
         state: &[(&'static str, Value)],
         sealed: &SealedCard,
     ) -> Result<(), Error> {
-        let mut values = vec![Value::Null; self.all_columns().count()];
-        for (column, value) in state {
-            values[self.position(column)?] = value.clone();
-        }
-        let mac = macs.of(self, &values);
+        let mut values = self.with_mac(macs, state)?;
         values.extend([
-            Value::from(mac),
             Value::from(&sealed.key_id),
             Value::from(&sealed.wrapped_key),
             Value::from(&sealed.number),
             Value::from(sealed.name.as_ref()),
             Value::from(sealed.address.as_ref()),
         ]);
-        let places: Vec<String> = (1..=values.len()).map(|n| format!("${n}")).collect();
-        let sql = format!(
-            "insert into {} ({}) values ({})",
-            self.name,
-            self.selected(),
-            places.join(", ")
-        );
-        tx.execute(&sql, &values)?;
+        tx.execute(&self.insertion(values.len()), &values)?;
         Ok(())
+    }
+
+    /// Adds a row of a table that holds no cards; false when it is there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn insert_new(
+        &'static self,
+        tx: &mut Tx<'_>,
+        macs: &RowMacs,
+        state: &[(&'static str, Value)],
+    ) -> Result<bool, Error> {
+        let values = self.with_mac(macs, state)?;
+        let sql = self.insertion(values.len()) + " on conflict do nothing";
+        Ok(tx.execute(&sql, &values)? == 1)
+    }
+
+    fn with_mac(
+        &self,
+        macs: &RowMacs,
+        state: &[(&'static str, Value)],
+    ) -> Result<Vec<Value>, Error> {
+        let mut values = vec![Value::Null; self.all_columns().count()];
+        for (column, value) in state {
+            values[self.position(column)?] = value.clone();
+        }
+        values.push(Value::from(macs.of(self, &values)));
+        Ok(values)
+    }
+
+    fn insertion(&self, many: usize) -> String {
+        let places: Vec<String> = (1..=many).map(|n| format!("${n}")).collect();
+        let (columns, places) = (self.selected(), places.join(", "));
+        format!("insert into {} ({columns}) values ({places})", self.name)
     }
 
     /// The owner's row with this id.
@@ -164,7 +188,12 @@ impl Table {
     #[must_use]
     pub fn selected(&self) -> String {
         let columns: Vec<&str> = self.all_columns().collect();
-        format!("{}, row_mac, {SEALED}", columns.join(", "))
+        let sealed = if self.sealed {
+            format!(", {SEALED}")
+        } else {
+            String::new()
+        };
+        format!("{}, row_mac{sealed}", columns.join(", "))
     }
 
     fn all_columns(&self) -> impl Iterator<Item = &'static str> {
@@ -188,8 +217,23 @@ impl Table {
             table: self,
             values,
             mac,
-            sealed: sealed(row, many + 1)?,
+            sealed: if self.sealed {
+                sealed(row, many + 1)?
+            } else {
+                None
+            },
         })
+    }
+
+    /// The MAC that a row of such a query should have.
+    ///
+    /// # Errors
+    /// When a column is missing.
+    pub fn mac(&self, macs: &RowMacs, row: &Row) -> Result<Vec<u8>, Error> {
+        let values = (0..self.all_columns().count())
+            .map(|i| row.get(i))
+            .collect::<Result<Vec<Value>, _>>()?;
+        Ok(macs.of(self, &values))
     }
 
     fn position(&self, column: &str) -> Result<usize, Error> {
@@ -261,6 +305,7 @@ mod tests {
         name: "t",
         columns: &["id", "merchant", "mode", "a", "b"],
         later: &["c", "d"],
+        sealed: false,
     };
 
     fn of(macs: &RowMacs, values: [&str; 5]) -> Vec<u8> {

@@ -89,6 +89,7 @@ pub static TABLE: Table = Table {
         "answer",
     ],
     later: NETWORKS,
+    sealed: true,
 };
 
 /// Adds a token.

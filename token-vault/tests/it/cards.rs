@@ -36,7 +36,7 @@ async fn key(vault: &Vault, scopes: &[&str]) -> ApiKey {
     let key = ApiKey::random(Kind::Restricted, Mode::Test);
     let (made, merchant) = (key.clone(), vault.merchants[0].id.clone());
     let scopes = scopes.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let now = vault.app.clock.now();
+    let (now, parts) = (vault.app.clock.now(), vault.app.clone());
     vault
         .app
         .store
@@ -46,7 +46,15 @@ async fn key(vault: &Vault, scopes: &[&str]) -> ApiKey {
                 ..Limits::default()
             };
             let id = vault_api::ids::new_id("key");
-            records::keys::create_key(tx, &id, &made, Some(&merchant), &limits, now)
+            records::keys::create_key(
+                tx,
+                parts.root.macs(),
+                &id,
+                &made,
+                Some(&merchant),
+                &limits,
+                now,
+            )
         })
         .await
         .unwrap();

@@ -51,9 +51,18 @@ async fn restricted(vault: &Vault, merchant: usize, scopes: &[&str], allow_ip: &
         ..Limits::default()
     };
     let (made, merchant) = (key.clone(), vault.merchants[merchant].id.clone());
+    let parts = vault.app.clone();
     let insert = vault.app.store.write(move |tx| {
         let id = vault_api::ids::new_id("key");
-        records::keys::create_key(tx, &id, &made, Some(&merchant), &limits, 0)
+        records::keys::create_key(
+            tx,
+            parts.root.macs(),
+            &id,
+            &made,
+            Some(&merchant),
+            &limits,
+            0,
+        )
     });
     insert.await.unwrap();
     key

@@ -27,4 +27,5 @@ mod retention;
 mod roots;
 mod rotation;
 mod tampering;
+mod tampering_rights;
 mod vault;

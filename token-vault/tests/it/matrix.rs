@@ -555,12 +555,14 @@ async fn new_key(vault: &Vault, kind: Kind, mode: Mode) -> ApiKey {
         vault.app.clock.now(),
     );
     let made = key.clone();
+    let parts = vault.app.clone();
     vault
         .app
         .store
         .write(move |tx| {
             records::keys::create_key(
                 tx,
+                parts.root.macs(),
                 &vault_api::ids::new_id("key"),
                 &made,
                 Some(&merchant),

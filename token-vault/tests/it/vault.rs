@@ -288,6 +288,7 @@ async fn merchant(app: &App, name: &'static str) -> Merchant {
         made.restricted.clone(),
     ];
     let (id, now) = (made.id.clone(), app.clock.now());
+    let parts = app.clone();
     app.store
         .write(move |tx| {
             records::keys::create_merchant(tx, &id, name, now)?;
@@ -302,6 +303,7 @@ async fn merchant(app: &App, name: &'static str) -> Merchant {
                 };
                 records::keys::create_key(
                     tx,
+                    parts.root.macs(),
                     &vault_api::ids::new_id("key"),
                     key,
                     Some(&id),
@@ -320,13 +322,14 @@ async fn service_key(app: &App, merchants: &[Merchant]) -> ApiKey {
     let key = ApiKey::random(Kind::Service, Mode::Test);
     let (made, now) = (key.clone(), app.clock.now());
     let merchants: Vec<String> = merchants[..1].iter().map(|m| m.id.clone()).collect();
+    let parts = app.clone();
     app.store
         .write(move |tx| {
             let limits = Limits {
                 merchants: merchants.clone(),
                 ..Limits::default()
             };
-            records::keys::create_key(tx, "key_svc", &made, None, &limits, now)
+            records::keys::create_key(tx, parts.root.macs(), "key_svc", &made, None, &limits, now)
         })
         .await
         .unwrap();

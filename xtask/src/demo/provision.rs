@@ -115,6 +115,8 @@ fn make(data_dir: &Path, ports: Ports) -> anyhow::Result<Value> {
         ],
     )?;
     let merchant = text(&merchant, "id")?;
+    let root = data_dir.join("secrets/vault_root.json");
+    let root = root.display().to_string();
     let key = |kind: &str, more: &[&str]| {
         let mut arguments = vec![
             "keys",
