@@ -25,6 +25,20 @@ pub const CHROMIUM: Need = Need {
     find: || on_path(&["chromium", "chromium-browser", "google-chrome"]),
 };
 
+/// Another engine.
+pub const FIREFOX: Need = Need {
+    name: "Firefox",
+    packages: &["firefox-esr"],
+    find: || on_path(&["firefox-esr", "firefox"]),
+};
+
+/// A third: WebKitGTK's MiniBrowser, with its driver and a display to show it on.
+pub const WEBKIT: Need = Need {
+    name: "WebKitGTK",
+    packages: &["webkit2gtk-driver", "xvfb"],
+    find: webkit,
+};
+
 /// The folder of PostgreSQL's server programs.
 pub const POSTGRES: Need = Need {
     name: "PostgreSQL",
@@ -119,6 +133,25 @@ fn python() -> Option<PathBuf> {
     let mut asked = Command::new(&python);
     let asked = asked.args(["-c", "import venv, ensurepip"]).output();
     asked.is_ok_and(|o| o.status.success()).then_some(python)
+}
+
+// MiniBrowser is not on PATH: it stands beside WebKit's processes.
+fn webkit() -> Option<PathBuf> {
+    on_path(&["WebKitWebDriver"])?;
+    on_path(&["xvfb-run"])?;
+    let folders = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/libexec",
+    ];
+    folders
+        .iter()
+        .flat_map(|folder| {
+            ["webkit2gtk-4.1", "webkit2gtk-4.0"].map(|version| PathBuf::from(folder).join(version))
+        })
+        .map(|folder| folder.join("MiniBrowser"))
+        .find(|program| program.is_file())
 }
 
 fn softhsm() -> Option<PathBuf> {

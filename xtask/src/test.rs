@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use crate::machine::{self, CHROMIUM, POSTGRES, PYTHON, SOFTHSM};
+use crate::machine::{self, CHROMIUM, FIREFOX, POSTGRES, PYTHON, SOFTHSM, WEBKIT};
 use crate::postgres::Postgres;
 use crate::roots::{Hsm, Kms};
 use crate::{demo, steps, workspace};
 
 /// The test's own demo: far from the ports that people use.
 const E2E_PORTS: [u16; 2] = [24_000, 24_100];
-/// The demo of the SDKs' suites.
+/// The demo of the SDKs' suites, and after them that of the other engines.
 const SDK_PORTS: u16 = 24_200;
 
 /// How everything ended.
@@ -93,9 +93,15 @@ pub fn run() -> anyhow::Result<Outcome> {
     );
     sdks(&mut skipped)?;
 
-    steps::step("7/7", "browser tests in Chromium");
+    steps::step(
+        "7/7",
+        "browser tests in Chromium, their core in Firefox and WebKitGTK",
+    );
     match (CHROMIUM.get(), machine::on_path(&["npm"])) {
-        (Ok(chromium), Some(_)) => browser(&chromium)?,
+        (Ok(chromium), Some(_)) => {
+            browser(&chromium)?;
+            engines(&chromium, &mut skipped)?;
+        }
         (Err(why), _) => skipped.push(format!("browser tests: {why}")),
         (_, None) => skipped.push("browser tests: install nodejs npm".to_owned()),
     }
@@ -178,4 +184,32 @@ fn browser(chromium: &Path) -> anyhow::Result<()> {
             E2E_PORTS.map(|port| port.to_string()).join(","),
         );
     steps::run(&mut tests)
+}
+
+// The core of the browser tests in every engine; `e2e/engines/run.js` starts one demo for them.
+fn engines(chromium: &Path, skipped: &mut Vec<String>) -> anyhow::Result<()> {
+    let mut programs = serde_json::Map::new();
+    programs.insert("chromium".to_owned(), chromium.display().to_string().into());
+    for (engine, need) in [("firefox", &FIREFOX), ("webkit", &WEBKIT)] {
+        match need.get() {
+            Ok(program) => {
+                drop(programs.insert(engine.to_owned(), program.display().to_string().into()))
+            }
+            Err(why) => skipped.push(format!(
+                "the core of the browser tests in {}: {why}",
+                need.name
+            )),
+        }
+    }
+    let mut core = Command::new("node");
+    core.arg("engines/run.js")
+        .current_dir(workspace::root()?.join("e2e"))
+        .env_remove("CARDSEAL_DEMOS")
+        .env(
+            "CARDSEAL_ENGINES",
+            serde_json::Value::from(programs).to_string(),
+        )
+        .env("CARDSEAL_XTASK", workspace::built("xtask")?)
+        .env("CARDSEAL_PORTS", SDK_PORTS.to_string());
+    steps::run(&mut core)
 }
