@@ -2,13 +2,12 @@
 //!
 //! The modules at this level are the rules: plain Rust without a browser, tested natively. [`view`] is what is seen: the
 //! build writes it into the document, and [`browser`] (wasm only) takes it over there, with Leptos, and speaks to page
-//! and vault. Read in this order: [`field`], [`asks`], [`form`], [`postal`], [`edit`], [`plaintext`], [`refusal`], [`appearance`], [`words`], [`view`],
+//! and vault. Read in this order: [`field`], [`asks`], [`form`], [`postal`], [`edit`], [`plaintext`], [`refusal`], [`words`], [`view`],
 //! then `browser`.
 //!
 //! Invariant: a card number goes from the input to the vault, sealed, and nowhere else. No message to the page, no
 //! state and no error holds a digit of it.
 
-pub mod appearance;
 pub mod asks;
 #[cfg(target_arch = "wasm32")]
 pub mod browser;

@@ -1,26 +1,9 @@
 /** WCAG 2.2 AA: axe in every state and across frames, and what axe cannot see: themes, zoom, targets, the keyboard. */
-import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
+import { expectNoFindings } from '../pages/axe.js';
 import { CardFields, DECLINED, GOOD } from '../pages/card-fields.js';
-import { serve } from '../pages/serve.js';
-import { Shop, demos } from '../pages/shop.js';
-
-/** Axe finds nothing on the page, and did look into the card frame when there is one. */
-async function expectNoFindings(page, { hasFrame = true, ground } = {}) {
-  // Axe judges a frame by itself and takes its clear ground for white: it is told what the buyer sees.
-  if (ground) {
-    await page.frameLocator('#card iframe').locator(':root').evaluate((root, color) => (root.style.background = color), ground);
-  }
-  const analyze = () =>
-    new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze();
-  const inFrame = ({ passes }) => passes.flatMap((rule) => rule.nodes).filter((node) => node.target.length > 1).length;
-  let results = await analyze();
-  // On a busy machine axe gives up on a frame without a word: what it did not see it has not passed.
-  for (let tries = 1; hasFrame && inFrame(results) <= 5 && tries < 4; tries += 1) results = await analyze();
-  if (hasFrame) expect(inFrame(results), 'nodes seen in the frame').toBeGreaterThan(5);
-  const found = results.violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.target.join(' > ')).join(', ')}`);
-  expect(found).toEqual([]);
-}
+import { withForm } from '../pages/form.js';
+import { Shop } from '../pages/shop.js';
 
 const shot = (page, info, name) =>
   page.screenshot({ path: `screenshots/a11y-${info.project.name}-${name}.png`, fullPage: true });
@@ -187,21 +170,6 @@ test('Tab goes in, through and out, and Shift-Tab back', async ({ page }) => {
     }
   });
 });
-
-/** A page with an input, the card form and a button, in the ground colour that goes with the theme. */
-async function withForm(options, ground, use) {
-  const [demo] = demos();
-  const html = `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>A page</title><style>:root { color-scheme: light dark } body { background: ${ground}; margin: 16px }</style>
-<main><h1 style="color: ${ground === '#ffffff' ? '#222' : '#eee'}">Pay</h1><input id="before" aria-label="Before"><div id="card"></div><button id="pay">Pay</button></main>
-<script src="${demo.vault}/v1/cardseal.js"></script>
-<script>
-  const cardseal = Cardseal('${demo.publishable_key}');
-  window.card = cardseal.elements(${JSON.stringify(options)}).create('card').mount('#card');
-  document.querySelector('#pay').onclick = () => cardseal.createToken(window.card);
-</script></html>`;
-  await serve({ '/': html }, use);
-}
 
 /** Text at least 4.5 : 1 on its field and on the page, borders and focus at least 3 : 1 (WCAG 1.4.3, 1.4.11). */
 async function expectContrasts(card, ground) {

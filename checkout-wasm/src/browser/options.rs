@@ -2,13 +2,10 @@
 
 use card::Brand;
 use js_sys::Array;
-use leptos::prelude::document;
 use pan::Country;
 use wasm_bindgen::prelude::*;
-use web_sys::HtmlElement;
 
 use super::object::{get, text};
-use crate::appearance::TOKENS;
 use crate::asks::Asks;
 
 #[wasm_bindgen(module = "/src/browser/extras.js")]
@@ -17,8 +14,10 @@ extern "C" {
     fn locale_of(wanted: Option<String>) -> String;
 }
 
-/// The themes that `frame.css` knows beside the light one.
-const THEMES: [&str; 2] = ["dark", "auto"];
+#[wasm_bindgen(module = "/src/browser/look.js")]
+extern "C" {
+    fn dress(appearance: &JsValue) -> String;
+}
 
 /// What the page asks the form for. `refuse` hears of each option that is not one.
 pub fn asks(options: &JsValue, refuse: &dyn Fn(&str)) -> Asks {
@@ -68,25 +67,10 @@ pub fn country(options: &JsValue) -> Option<Country> {
         })
 }
 
-/// Sets theme and the tokens of `options.appearance.variables` that parse. The CSSOM takes them; a style attribute would
-/// be refused by the document's CSP.
+/// Puts the document into the page's look; `refuse` hears of what is none.
 pub fn look(options: &JsValue, refuse: &dyn Fn(&str)) {
-    let appearance = get(options, "appearance").unwrap_or_default();
-    let variables = get(&appearance, "variables").unwrap_or_default();
-    let Some(root) = document().document_element() else {
-        return;
-    };
-    let theme = text(&appearance, "theme").unwrap_or_default();
-    let known = THEMES.into_iter().find(|known| theme == *known);
-    _ = root.set_attribute("data-theme", known.unwrap_or("light"));
-    let style = root.unchecked_into::<HtmlElement>().style();
-    for token in &TOKENS {
-        match text(&variables, token.name) {
-            Some(value) if token.accepts(&value) => {
-                _ = style.set_property(token.property, &value);
-            }
-            Some(_) => refuse(token.name),
-            None => {}
-        }
+    let refused = dress(&get(options, "appearance").unwrap_or_default());
+    if !refused.is_empty() {
+        refuse(&refused);
     }
 }
