@@ -28,7 +28,7 @@ use crate::public::{FrameFiles, origins};
 use crate::records::keys::{KeyRules, Limits};
 use crate::replicas::{self, Replicas};
 use crate::tenants::TenantKeys;
-use crate::{App, doctor, listeners, records, retention};
+use crate::{App, doctor, listeners, records, retention, transfer};
 
 /// The isolated card vault of Cardseal.
 #[derive(Parser)]
@@ -62,6 +62,15 @@ enum Command {
     /// Retention: `report`.
     #[command(subcommand)]
     Retention(retention::Retention),
+    /// People who may approve what takes two: `new-secret`, `add`, `list`, `end`.
+    #[command(subcommand)]
+    Operators(transfer::command::Operators),
+    /// Stored cards for another vault, by two operators: `request`, `approve`, `run`, `list`.
+    #[command(subcommand)]
+    Export(transfer::command::Export),
+    /// Stored cards from another vault: `keygen`, `run`, `forget-key`.
+    #[command(subcommand)]
+    Import(transfer::command::Import),
     /// Empty what is overdue now, and say how many rows that were.
     Sweep(Database),
 }
@@ -202,6 +211,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             }
         },
         Command::Retention(command) => retention::run(command).await,
+        Command::Operators(command) => print(&transfer::command::run_operators(command).await?),
+        Command::Export(command) => print(&transfer::command::run_export(command).await?),
+        Command::Import(command) => print(&transfer::command::run_import(command).await?),
         Command::Sweep(database) => {
             let now = Clock::system().now();
             let rows = open(&database)?

@@ -159,7 +159,7 @@ pub(crate) struct Vault {
     pub(crate) mode: Mode,
 }
 
-fn duration(text: &str) -> Result<i64, String> {
+pub(crate) fn duration(text: &str) -> Result<i64, String> {
     let split = text.len() - text.chars().last().map_or(0, char::len_utf8);
     let (number, unit) = text.split_at(split);
     let seconds = match unit {

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`app`] (what a running vault holds), [`public`] (frame, field sessions, tokenise), [`private`]
 //! (exchange, stored cards, keys), [`forward`] (one send of a card to an acquirer), [`crypto`], [`records`] (all SQL),
-//! [`audit`], [`rotation`] and [`inventory`] of keys, [`replicas`] (several processes on one database). [`http`] holds what the listeners share, [`listeners`] starts
+//! [`audit`], [`rotation`] and [`inventory`] of keys, [`replicas`] (several processes on one database), `transfer` (cards to and from another vault).
+//! [`http`] holds what the listeners share, [`listeners`] starts
 //! them, [`operator`] is the admin one; [`admin`] is the operator's command line, [`key_commands`] its part about keys,
 //! [`config`] its file, [`doctor`] its check before go-live.
 
@@ -28,6 +29,7 @@ pub mod replicas;
 mod retention;
 pub mod rotation;
 pub mod tenants;
+mod transfer;
 
 pub use app::App;
 pub use error::Error;

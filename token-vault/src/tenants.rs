@@ -73,27 +73,30 @@ impl TenantKeys {
         Ok(())
     }
 
-    async fn fetch(&self, app: &App, needed: Needed) -> Result<(), Error> {
+    async fn fetch(
+        &self,
+        store: &Store,
+        root: &Root,
+        now: i64,
+        needed: Needed,
+    ) -> Result<(), Error> {
         let _one = self.fetching.lock().await;
         let merchant = match needed {
             Needed::Named(id) if self.lock().contains_key(&id) => return Ok(()),
             Needed::Named(id) => {
                 // None: it was destroyed after the row that names it was read. The row names another by now.
-                if let Some(key) = unwrap(&app.store, &app.root, &id).await? {
+                if let Some(key) = unwrap(store, root, &id).await? {
                     self.lock().insert(id, key);
                 }
                 return Ok(());
             }
             Needed::First(merchant) => merchant,
         };
-        let (asked, mode) = (merchant.clone(), app.root.mode());
-        let made = app
-            .store
-            .read(move |tx| active_id(tx, mode, &asked))
-            .await?;
+        let (asked, mode) = (merchant.clone(), root.mode());
+        let made = store.read(move |tx| active_id(tx, mode, &asked)).await?;
         match made {
             Some(_) => Ok(()),
-            None => make(&app.store, &app.root, &merchant, app.clock.now()).await,
+            None => make(store, root, &merchant, now).await,
         }
     }
 
@@ -237,12 +240,18 @@ pub async fn unwrap(store: &Store, root: &Root, id: &str) -> Result<Option<Tenan
     }))
 }
 
-impl App {
-    /// [`store::Store::write`], run again with the tenant keys that it turns out to need.
+impl TenantKeys {
+    /// [`Store::write`], run again with the tenant keys that it turns out to need.
     ///
     /// # Errors
     /// The error of `work`, the store's, or the root's.
-    pub async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    pub async fn write<T, F>(
+        &self,
+        store: &Store,
+        root: &Root,
+        now: i64,
+        work: F,
+    ) -> Result<T, Error>
     where
         F: FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
@@ -254,11 +263,26 @@ impl App {
                 let mut work = again.lock().unwrap_or_else(PoisonError::into_inner);
                 (*work)(tx)
             };
-            match self.store.write(run).await {
-                Err(Error::KeyNeeded(needed)) => self.tenants.fetch(self, needed).await?,
+            match store.write(run).await {
+                Err(Error::KeyNeeded(needed)) => self.fetch(store, root, now, needed).await?,
                 done => return done,
             }
         }
         Err(CannotOpen.into())
+    }
+}
+
+impl App {
+    /// [`TenantKeys::write`] on this vault.
+    ///
+    /// # Errors
+    /// The error of `work`, the store's, or the root's.
+    pub async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+        T: Send + 'static,
+    {
+        let now = self.clock.now();
+        self.tenants.write(&self.store, &self.root, now, work).await
     }
 }

@@ -70,6 +70,26 @@ pub enum Act {
     SetSecret,
     /// A destination's secret was removed.
     RemoveSecret,
+    /// An operator was added.
+    AddOperator,
+    /// An operator was ended.
+    EndOperator,
+    /// An export was asked for.
+    RequestExport,
+    /// An export was approved.
+    ApproveExport,
+    /// An export's cards are about to be opened.
+    StartExport,
+    /// An export's file is whole.
+    FinishExport,
+    /// A key for imports was made.
+    MakeImportKey,
+    /// A key for imports was forgotten.
+    ForgetImportKey,
+    /// An import began, or ended.
+    Import,
+    /// A card was imported.
+    ImportCard,
     /// The audit key has a new generation.
     RotateAuditKey,
     /// A merchant got its first encryption key.
@@ -105,6 +125,16 @@ impl Act {
             Self::RemoveDestination => "destination.removed",
             Self::SetSecret => "destination.secret_set",
             Self::RemoveSecret => "destination.secret_removed",
+            Self::AddOperator => "operator.added",
+            Self::EndOperator => "operator.ended",
+            Self::RequestExport => "export.requested",
+            Self::ApproveExport => "export.approved",
+            Self::StartExport => "export.started",
+            Self::FinishExport => "export.finished",
+            Self::MakeImportKey => "import_key.created",
+            Self::ForgetImportKey => "import_key.forgotten",
+            Self::Import => "import",
+            Self::ImportCard => "card.imported",
             Self::RotateAuditKey => "audit_key.rotated",
             Self::CreateTenantKey => "tenant_key.created",
             Self::Refused => "request.refused",

@@ -115,6 +115,36 @@ pub fn list(
         .collect()
 }
 
+/// A page of active cards stored until `until`, and what is sealed of each, in the order of their ids after `after`.
+///
+/// # Errors
+/// The store's, or [`crate::crypto::CannotOpen`] when a row was tampered with.
+pub fn page_by_id(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    owner: Owner<'_>,
+    until: i64,
+    after: &str,
+    most: i64,
+) -> Result<Vec<(StoredCard, SealedCard)>, Error> {
+    let sql = format!(
+        "select {} from stored_cards
+         where merchant = $1 and mode = $2 and state = 'active' and created_at <= $3 and id > $4 order by id limit $5",
+        TABLE.selected()
+    );
+    let rows = tx.all(
+        &sql,
+        params![owner.merchant, owner.mode, until, after, most],
+    )?;
+    rows.iter()
+        .map(|row| {
+            let row = TABLE.checked(macs, row)?;
+            let sealed = row.sealed.clone().ok_or(crate::crypto::CannotOpen)?;
+            Ok((stored(&row)?, sealed))
+        })
+        .collect()
+}
+
 /// Deletes a card: what is sealed of it goes at once, the row stays as a record. Whether it was there.
 ///
 /// # Errors

@@ -5,8 +5,11 @@ pub mod attempts;
 pub mod cards;
 pub mod cvvs;
 pub mod destinations;
+pub mod exports;
 pub mod grants;
+pub mod imports;
 pub mod keys;
+pub mod operators;
 pub mod processes;
 pub mod retention;
 pub mod roots;
@@ -31,6 +34,7 @@ pub const MIGRATIONS: &[Migration] = &[
     ("0006_cards", include_str!("../schema/0006_cards.sql")),
     ("0007_replicas", include_str!("../schema/0007_replicas.sql")),
     ("0008_rows", include_str!("../schema/0008_rows.sql")),
+    ("0009_transfer", include_str!("../schema/0009_transfer.sql")),
 ];
 
 /// What is sealed of a card: a row's last columns.

@@ -28,4 +28,5 @@ mod roots;
 mod rotation;
 mod tampering;
 mod tampering_rights;
+mod transfer;
 mod vault;
