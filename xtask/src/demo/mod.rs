@@ -4,6 +4,7 @@
 mod ports;
 mod processes;
 mod provision;
+mod three_ds;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -55,6 +55,8 @@ pub fn start(
             ("--listen", &ports.address(ports::ACQUIRER)),
             ("--admin", &ports.address(ports::ACQUIRER_ADMIN)),
             ("--api-key-file", &secret("acquirer_key")),
+            ("--public-url", &ports.url(ports::ACQUIRER)),
+            ("--results-key-file", &secret("results_key")),
         ],
     )?;
     run(
@@ -83,6 +85,7 @@ pub fn start(
             ("--service-key-file", &secret("service_key")),
             ("--seal-key-file", &secret("payments_seal_key")),
             ("--acquirers", &path("acquirers.toml")),
+            ("--three-d-secure", &path("three_d_secure.toml")),
             // The shop is on this machine.
             ("--webhook-loopback", ""),
         ],

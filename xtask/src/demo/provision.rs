@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::ports::{self, Ports};
+use super::three_ds;
 use crate::workspace;
 
 /// The demo's publishable key is fixed, so that the README's snippet works word for word. It is no secret.
@@ -63,7 +64,7 @@ pub fn provision(data_dir: &Path, ports: Ports) -> anyhow::Result<Demo> {
         .create(&secrets)?;
     fs::create_dir_all(data_dir.join("logs"))?;
     let kept = data_dir.join("demo.json");
-    let keys = match fs::read(&kept) {
+    let mut keys: Value = match fs::read(&kept) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .context("demo.json is malformed; remove the data directory")?,
         Err(_) => make(data_dir, ports)?,
@@ -75,19 +76,26 @@ pub fn provision(data_dir: &Path, ports: Ports) -> anyhow::Result<Demo> {
             keys["port_base"]
         );
     }
+    if keys["results_key"].is_null() {
+        keys["results_key"] = format!("ds_{}", random_hex()?).into();
+    }
     write_secret(&kept, &serde_json::to_string_pretty(&keys)?)?;
     for name in [
         "secret_key",
         "service_key",
         "webhook_secret",
         "acquirer_key",
+        "results_key",
     ] {
         write_secret(
             &secrets.join(name),
             keys[name].as_str().context("demo.json lacks a key")?,
         )?;
     }
-    fs::write(data_dir.join("destinations.toml"), destinations(ports))?;
+    let destinations = destinations(ports) + &three_ds::destination(ports);
+    fs::write(data_dir.join("destinations.toml"), destinations)?;
+    let three_d_secure = data_dir.join("three_d_secure.toml");
+    fs::write(three_d_secure, three_ds::set_up(ports))?;
     fs::write(data_dir.join("acquirers.toml"), acquirers(ports))?;
     let clock = data_dir.join("clock");
     if !clock.exists() {
@@ -204,7 +212,7 @@ name = "authorise"
 kind = "authorise"
 method = "POST"
 path = "/json/v1/payments"
-placeholders = {{ "card.number" = "/card/number", "card.exp_month" = "/card/exp_month", "card.exp_year" = "/card/exp_year", "card.cvc" = "/card/cvc", "card.name" = "/card/name" }}
+placeholders = {{ "card.number" = "/card/number", "card.exp_month" = "/card/exp_month", "card.exp_year" = "/card/exp_year", "card.cvc" = "/card/cvc", "card.name" = "/card/name", "three_d_secure.eci" = "/three_d_secure/eci", "three_d_secure.cavv" = "/three_d_secure/cavv", "three_d_secure.ds_transaction_id" = "/three_d_secure/ds_transaction_id", "three_d_secure.version" = "/three_d_secure/version" }}
 amount = "/amount"
 currency = "/currency"
 reference = "/reference"
