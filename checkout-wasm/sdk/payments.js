@@ -5,7 +5,9 @@
  * It speaks to payments, whose address the vault tells. No card comes here: of an element it gets a token. What the bank
  * asks of the buyer (3-D Secure) is shown in one frame, a page of payments:
  *
- *   3-D Secure page → page, by postMessage to the origin in its `?origin=`:  {cardseal: "3ds", status: "complete"}
+ *   3-D Secure page → page, by postMessage to the origin in its `?origin=`:
+ *     {cardseal: "3ds", status: "challenge"}   there is something for the buyer to see: until then nothing is shown
+ *     {cardseal: "3ds", status: "complete"}    it is over
  *
  * Verbs, arguments and results are those of Stripe.js.
  */
@@ -17,6 +19,9 @@
   const ANSWER_TIMEOUT_MS = 40000;
   /** After the 3-D Secure page is through, payments may need a moment more. */
   const LOOKS_MS = [0, 500, 1000, 2000];
+
+  /** A 3-D Secure page that says nothing for so long is shown all the same: the buyer sees that something goes on. */
+  const SHOWN_AFTER_MS = 3000;
 
   /** By the kind of the client secret. */
   const KINDS = {
@@ -232,7 +237,7 @@
     @media (forced-colors: active) { dialog { border: 1px solid; } }
   `);
 
-  /** Shows the 3-D Secure page until it says that it is through, or the buyer closes it. */
+  /** Opens the 3-D Secure page, out of sight while nothing is asked, until it is through or the buyer closes it. */
   const challenge = (url, signal) =>
     new Promise((resolve) => {
       const make = (name, properties) => Object.assign(document.createElement(name), properties);
@@ -252,7 +257,10 @@
       root.append(dialog);
 
       const listening = new AbortController();
+      const show = () => dialog.open || dialog.showModal();
+      const patience = setTimeout(show, SHOWN_AFTER_MS);
       const end = () => {
+        clearTimeout(patience);
         listening.abort();
         dialog.close();
         host.remove();
@@ -260,7 +268,9 @@
       };
       const hear = ({ source, origin, data }) => {
         const isTheirs = source === frame.contentWindow && origin === url.origin;
-        if (isTheirs && data?.cardseal === "3ds" && data.status === "complete") end();
+        if (!isTheirs || data?.cardseal !== "3ds") return;
+        if (data.status === "challenge") show();
+        if (data.status === "complete") end();
       };
       const over = { signal: listening.signal };
       addEventListener("message", hear, over);
@@ -268,7 +278,6 @@
       dialog.addEventListener("close", end, over);
       signal?.addEventListener("abort", end, over);
       document.body.append(host);
-      dialog.showModal();
     });
 
   document.currentScript.dispatchEvent(new CustomEvent("cardseal", { detail: make }));

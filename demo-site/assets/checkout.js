@@ -18,6 +18,9 @@ const PAUSE_MS = 2000;
 const PATIENCE = 7;
 
 const say = (text) => { message.textContent = text; };
+/** Set when the card form is there. */
+let cardseal;
+
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function busy(text) {
@@ -49,10 +52,26 @@ async function follow() {
     const told = await statusOfOrder();
     if (told?.status === "paid") return close("Paid — thank you", "paid");
     if (told && told.status !== "pending") return close("This order is closed.", "closed");
+    if (told?.payment === "action") {
+      await act(told.client_secret);
+      continue;
+    }
     if (told && told.payment !== "processing") return again(told.message || "The payment did not go through. Please try again.");
     if (look === PATIENCE) show("The bank is taking its time. We keep asking: there is no need to pay again.", "waiting");
     await sleep(PAUSES_MS[look] ?? PAUSE_MS);
   }
+}
+
+/** Lets the buyer do what the bank asks. How it went is the server's word, as ever. */
+async function act(clientSecret) {
+  if (!cardseal) return sleep(PAUSE_MS);
+  busy("Your bank asks…");
+  const { error } = await cardseal.handleNextAction({ clientSecret });
+  const isOpen = error?.payment_intent?.status === "requires_action";
+  if (isOpen) await fetch(`/orders/${order}/leave`, { method: "POST" }).catch(() => null);
+  // The news of how it went is on its way to the shop.
+  else await sleep(error ? PAUSE_MS : PAUSES_MS[0]);
+  busy("Processing…");
 }
 
 async function statusOfOrder() {
@@ -84,7 +103,7 @@ function start() {
     button.disabled = true;
     return say("The card form could not be loaded. Please reload the page, or try again later.");
   }
-  const cardseal = Cardseal(form.dataset.key);
+  cardseal = Cardseal(form.dataset.key);
   const card = cardseal.elements().create("card");
   card.on("loaderror", (event) => {
     button.disabled = true;
@@ -115,4 +134,4 @@ function start() {
 
 start();
 // A reload in the middle of a payment goes on where it was.
-if (form.dataset.payment === "processing") follow();
+if (["processing", "action"].includes(form.dataset.payment)) follow();

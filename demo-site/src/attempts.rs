@@ -120,7 +120,17 @@ pub(crate) fn follow(tx: &mut Tx<'_>, place: (&str, i64), intent: &Intent) -> Re
     match intent.status.as_str() {
         "succeeded" => settle(tx, place, "succeeded"),
         "processing" | "requires_capture" => settle(tx, place, "processing"),
-        "requires_action" | "requires_confirmation" => {
+        // The bank asks the buyer something; their browser opens the intent for it.
+        "requires_action" => {
+            settle(tx, place, "processing")?;
+            tx.execute(
+                "update payment_attempts set client_secret = $3
+                 where order_id = $1 and number = $2 and state = 'processing'",
+                params![place.0, place.1, intent.client_secret.clone()],
+            )?;
+            Ok(())
+        }
+        "requires_confirmation" => {
             let reason = "authentication_required";
             decline(
                 tx,
@@ -138,7 +148,7 @@ pub(crate) fn follow(tx: &mut Tx<'_>, place: (&str, i64), intent: &Intent) -> Re
 
 fn settle(tx: &mut Tx<'_>, place: (&str, i64), state: &str) -> Result<(), Error> {
     tx.execute(
-        "update payment_attempts set state = $3, token = null, message = null
+        "update payment_attempts set state = $3, token = null, client_secret = null, message = null
          where order_id = $1 and number = $2 and state in ('open', 'processing')",
         params![place.0, place.1, state],
     )?;
@@ -153,7 +163,7 @@ pub(crate) fn decline(
     message: &str,
 ) -> Result<(), Error> {
     let changed = tx.execute(
-        "update payment_attempts set state = 'declined', token = null, failure_reason = $3, message = $4
+        "update payment_attempts set state = 'declined', token = null, client_secret = null, failure_reason = $3, message = $4
          where order_id = $1 and number = $2 and state in ('open', 'processing')",
         params![place.0, place.1, reason, message],
     )?;

@@ -27,7 +27,10 @@ fn advice(reason: &str) -> &'static str {
             "You have not been charged. Please try again in a moment."
         }
         "authentication_required" => {
-            "Your bank wants to confirm this payment, which this shop cannot do yet. Please use another card."
+            "Your bank wants to confirm such a payment and could not. Please use another card."
+        }
+        "payment_intent_authentication_failure" | "authentication_abandoned" => {
+            "You have not been charged. Try again, or use another card."
         }
         // Lost, stolen, suspected of fraud: what the bank thinks of its customer is not for us to tell.
         _ => "Please contact your bank, or use another card.",

@@ -61,6 +61,8 @@ pub(crate) struct Intent {
     pub(crate) attempt: Option<i64>,
     /// Reason and message of the last decline.
     pub(crate) failure: Option<(String, String)>,
+    /// What the buyer's browser opens the intent with, when the bank asks the buyer something.
+    pub(crate) client_secret: Option<String>,
 }
 
 impl Intent {
@@ -77,6 +79,8 @@ impl Intent {
                 .as_str()
                 .and_then(|n| n.parse().ok()),
             failure: error.is_object().then(|| failure(error)),
+            client_secret: id(&object["client_secret"])
+                .filter(|_| object["status"] == "requires_action"),
         })
     }
 }
@@ -140,6 +144,21 @@ impl Gateway {
                 tracing::warn!(why, "the payment API did not answer");
                 Answer::Unknown
             }
+        }
+    }
+
+    /// Cancels an intent, whose buyer would not do what the bank asks.
+    pub(crate) async fn cancel(&self, intent: &str) -> Answer {
+        let request = Request::post(format!("{}/v1/payment_intents/{intent}/cancel", self.base))
+            .header("authorization", format!("Bearer {}", self.key.text()))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Bytes::from_static(b"cancellation_reason=abandoned"));
+        let Ok(request) = request else {
+            return Answer::NotTaken;
+        };
+        match self.client.send(request).await {
+            Ok(response) => read(&response),
+            Err(_) => Answer::Unknown,
         }
     }
 

@@ -5,6 +5,7 @@
 //! until its outcome is known; only a verified [webhook](webhooks) or the [orphan job](orphans) makes an order paid.
 //! The shop cannot name a card number: it holds single-use tokens.
 
+mod action;
 mod attempts;
 mod buyer;
 mod checkout;
@@ -33,7 +34,13 @@ use service::listen::Stop;
 use service::{Clock, headers};
 use store::{Location, Migration, Store, params};
 
-const MIGRATIONS: &[Migration] = &[("0001_shop", include_str!("../migrations/0001_shop.sql"))];
+const MIGRATIONS: &[Migration] = &[
+    ("0001_shop", include_str!("../migrations/0001_shop.sql")),
+    (
+        "0002_actions",
+        include_str!("../migrations/0002_actions.sql"),
+    ),
+];
 
 /// The largest request the shop reads; an event is a few kilobytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -89,6 +96,7 @@ impl Shop {
             .route("/", get(shop::page))
             .route("/orders", post(orders::create))
             .route("/orders/{order}/pay", post(pay::pay))
+            .route("/orders/{order}/leave", post(action::leave))
             .route("/checkout/{order}", get(checkout::page))
             .route("/order-status/{order}", get(orders::status))
             .route("/webhooks/cardseal", post(webhooks::receive))

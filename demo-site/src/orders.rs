@@ -32,6 +32,7 @@ pub(crate) struct Order {
 pub(crate) struct LastAttempt {
     pub(crate) state: String,
     pub(crate) message: Option<String>,
+    pub(crate) client_secret: Option<String>,
 }
 
 /// What a browser is told about its order: never the intent, never an amount to trust.
@@ -39,28 +40,34 @@ pub(crate) struct LastAttempt {
 pub(crate) struct Status {
     /// The order's status.
     pub(crate) status: String,
-    /// `none`, `processing` or `declined`.
+    /// `none`, `processing`, `action` (the bank asks the buyer something) or `declined`.
     pub(crate) payment: &'static str,
     /// What to tell the buyer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
+    /// Opens the one intent that the bank asks about, and nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_secret: Option<String>,
 }
 
 impl Order {
     /// How it stands, for the browser.
     pub(crate) fn told(&self) -> Status {
         let state = self.attempt.as_ref().map(|attempt| attempt.state.as_str());
+        let attempt = self.attempt.as_ref().filter(|_| self.status == "pending");
+        let client_secret = attempt.and_then(|attempt| attempt.client_secret.clone());
         let payment = match state {
             None => "none",
+            Some("processing") if client_secret.is_some() => "action",
             Some("declined") => "declined",
             // Succeeded at the gateway, yet not paid here until the webhook has said so.
             Some(_) => "processing",
         };
-        let attempt = self.attempt.as_ref().filter(|_| self.status == "pending");
         Status {
             status: self.status.clone(),
             payment,
             message: attempt.and_then(|attempt| attempt.message.clone()),
+            client_secret,
         }
     }
 }
@@ -138,7 +145,8 @@ pub(crate) async fn of_buyer(
 /// The order with this id, if it is this buyer's.
 pub(crate) fn find(tx: &mut Tx<'_>, id: &str, buyer: &Buyer) -> Result<Option<Order>, Error> {
     let row = tx.first(
-        "select o.id, o.status, o.amount, o.currency, o.created_at, g.id, g.name, g.blurb, a.state, a.message
+        "select o.id, o.status, o.amount, o.currency, o.created_at, g.id, g.name, g.blurb, a.state, a.message,
+             a.client_secret
          from orders o join goods g on g.id = o.plan_id
          left join payment_attempts a on a.order_id = o.id
              and a.number = (select max(number) from payment_attempts where order_id = o.id)
@@ -150,7 +158,7 @@ pub(crate) fn find(tx: &mut Tx<'_>, id: &str, buyer: &Buyer) -> Result<Option<Or
 
 fn read(row: &Row) -> Result<Order, Error> {
     let state: Option<String> = row.get(8)?;
-    let message = row.get(9)?;
+    let (message, client_secret) = (row.get(9)?, row.get(10)?);
     Ok(Order {
         id: row.get(0)?,
         status: row.get(1)?,
@@ -160,7 +168,11 @@ fn read(row: &Row) -> Result<Order, Error> {
         item: row.get(5)?,
         item_name: row.get(6)?,
         item_blurb: row.get(7)?,
-        attempt: state.map(|state| LastAttempt { state, message }),
+        attempt: state.map(|state| LastAttempt {
+            state,
+            message,
+            client_secret,
+        }),
     })
 }
 

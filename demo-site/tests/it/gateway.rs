@@ -61,6 +61,7 @@ impl Gateway {
         Router::new()
             .route("/v1/payment_intents", post(create))
             .route("/v1/payment_intents/{id}", get(retrieve))
+            .route("/v1/payment_intents/{id}/cancel", post(cancel))
             .with_state(self.clone())
     }
 }
@@ -115,6 +116,7 @@ fn intent(number: usize, fields: &HashMap<String, String>) -> Value {
     };
     let status = match token {
         "tok_slow" => "processing",
+        "tok_asks" => "requires_action",
         _ if error.is_null() => "succeeded",
         _ => "requires_payment_method",
     };
@@ -126,7 +128,11 @@ fn intent(number: usize, fields: &HashMap<String, String>) -> Value {
         "amount_received": if status == "succeeded" { amount } else { 0 },
         "currency": fields["currency"],
         "status": status,
-        "client_secret": "a secret that no browser may see",
+        "client_secret": if status == "requires_action" {
+            "pi_1_secret_2"
+        } else {
+            "a secret that no browser may see"
+        },
         "last_payment_error": error,
         "metadata": { "order_id": order, "attempt": fields["metadata[attempt]"] },
     })
@@ -144,6 +150,19 @@ fn answer(intent: &Value) -> Response {
     error["payment_intent"] = intent.clone();
     let body = json!({ "error": error });
     (StatusCode::PAYMENT_REQUIRED, axum::Json(body)).into_response()
+}
+
+async fn cancel(State(gateway): State<Gateway>, Path(id): Path<String>) -> Response {
+    gateway.with(|memory| {
+        let found = memory.intents.values_mut().find(|i| i["id"] == id);
+        let intent = found.expect("an intent");
+        if intent["status"] != "requires_action" {
+            let error = json!({ "error": { "type": "invalid_request_error" } });
+            return (StatusCode::BAD_REQUEST, axum::Json(error)).into_response();
+        }
+        intent["status"] = json!("canceled");
+        axum::Json(intent.clone()).into_response()
+    })
 }
 
 async fn retrieve(State(gateway): State<Gateway>, Path(id): Path<String>) -> Response {

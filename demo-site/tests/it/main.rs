@@ -1,6 +1,7 @@
 //! The shop through its public door: the real router over real HTTP, on every store, against a counterpart that
 //! speaks the payment API's wire format.
 
+mod action;
 mod gateway;
 mod orders;
 mod orphans;

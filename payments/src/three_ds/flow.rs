@@ -438,8 +438,8 @@ impl Reason {
             Self::NotAuthenticated => json!({
                 "type": "invalid_request_error",
                 "code": "payment_intent_authentication_failure",
-                "message": "The provided PaymentMethod has failed authentication. You can provide \
-                            payment_method_data or a new PaymentMethod to attempt to fulfill this PaymentIntent again.",
+                "message": "We are unable to authenticate your payment method. Please choose a different payment \
+                            method and try again.",
             }),
             Self::NotPossible => {
                 let decline = responses::decline("1A");
