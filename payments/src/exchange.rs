@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::error::{Error, Refusal};
 use crate::intents::Intent;
 use crate::payment_methods::PaymentMethod;
+use crate::three_ds::Authentication;
 use crate::vault::Failure;
 
 /// A grant for the intent, and with `setup_future_usage` a stored card that becomes active with the approval.
@@ -45,6 +46,34 @@ pub async fn for_payment(
         ));
     }
     Ok(exchanged)
+}
+
+/// A grant over a stored card that is being set up: it is authenticated, and not charged.
+pub async fn for_setup(
+    app: &App,
+    authentication: &Authentication,
+    method: &PaymentMethod,
+) -> Result<Exchanged, Error> {
+    let source = method.stored_card.clone();
+    let source = source.ok_or(Error::Internal("a card that is set up is not stored"))?;
+    let parts = [
+        authentication.intent.as_bytes(),
+        source.as_bytes(),
+        authentication.confirmation.as_bytes(),
+    ];
+    let key = hex(&app.seal.mac("exchange", &parts));
+    let body = Exchange {
+        source,
+        purpose: Purpose::Payment,
+        intent: Some(authentication.intent.clone()),
+        amount: Some(authentication.amount),
+        currency: Some(authentication.currency.clone()),
+        cvc_token: None,
+        store: None,
+    };
+    let merchant = &authentication.owner.merchant;
+    let exchanged = app.vault.exchange(merchant, &key, &body).await;
+    exchanged.map_err(|failure| refused(&failure))
 }
 
 /// A stored card; the same payment method gets the same one again.

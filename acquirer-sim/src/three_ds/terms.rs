@@ -132,7 +132,9 @@ impl Terms {
                 merchant_initiated && records::is_set_up(tx, payment.card_hmac.as_ref())?
             }
         };
-        Ok(if satisfied || decision.code != APPROVED {
+        // Who pays comes before whether there is money; a card that is none, or no more, comes before both.
+        let about_the_card = !matches!(decision.code, APPROVED | "05" | "51");
+        Ok(if satisfied || about_the_card {
             decision
         } else {
             no(soft_decline(payment.brand))

@@ -242,6 +242,15 @@ async fn an_authentication_is_good_for_one_payment_of_its_own_card() {
             "63"
         );
         let attempted = authenticate(&world, "4000000000003022", 3001, &url).await;
+        let declines = "4000008400001629";
+        assert_eq!(code(&world, &sale("ref_i", declines)).await, "1A");
+        let ares = authenticate(&world, declines, 3002, &url).await;
+        press(&world, &ares, "pass").await;
+        let result = server.told().pop().expect("told");
+        assert_eq!(
+            code(&world, &with(sale("ref_j", declines), &result)).await,
+            "05"
+        );
         let paid = with(sale("ref_h", "4000000000003022"), &attempted);
         assert_eq!(code(&world, &paid).await, "00");
     }

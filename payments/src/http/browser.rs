@@ -27,6 +27,7 @@ const SHOWN: &[&str] = &[
     "currency",
     "description",
     "last_payment_error",
+    "last_setup_error",
     "livemode",
     "next_action",
     "payment_method",
@@ -37,6 +38,7 @@ const SHOWN: &[&str] = &[
     "shipping",
     "source",
     "status",
+    "usage",
 ];
 
 /// What a browser sees of an error.
@@ -47,6 +49,7 @@ const SHOWN_OF_ERROR: &[&str] = &[
     "message",
     "param",
     "payment_intent",
+    "setup_intent",
 ];
 
 /// Parameters that only the merchant's server may send.
@@ -55,9 +58,14 @@ const SERVER_ONLY: &[&str] = &["expand", "off_session"];
 /// Whether a browser may make this call: one of the two routes, with the client secret of the intent in the path. A
 /// wrong secret is answered like an intent that does not exist.
 pub fn admit(seal: &Seal, method: &Method, path: &str, params: &mut Params) -> Result<(), Error> {
-    let rest = path
-        .strip_prefix("/v1/payment_intents/")
-        .unwrap_or_default();
+    let (rest, object) = match path.strip_prefix("/v1/setup_intents/") {
+        Some(rest) => (rest, "setupintent"),
+        None => (
+            path.strip_prefix("/v1/payment_intents/")
+                .unwrap_or_default(),
+            "payment_intent",
+        ),
+    };
     let id = match (method, rest.split_once('/')) {
         (&Method::GET, None) if !rest.is_empty() => rest,
         (&Method::POST, Some((id, "confirm"))) => id,
@@ -78,10 +86,7 @@ pub fn admit(seal: &Seal, method: &Method, path: &str, params: &mut Params) -> R
     if hashed(&given) == hashed(&client_secret(seal, id)) {
         return Ok(());
     }
-    Err(Refusal::no_such("payment_intent")
-        .param("intent")
-        .not_found()
-        .into())
+    Err(Refusal::no_such(object).param("intent").not_found().into())
 }
 
 /// The intent as a browser may see it.
@@ -89,8 +94,10 @@ pub fn reduce(mut intent: Value) -> Value {
     if let Some(fields) = intent.as_object_mut() {
         fields.retain(|name, _| SHOWN.contains(&name.as_str()));
     }
-    if let Some(error) = intent.get_mut("last_payment_error") {
-        *error = reduce_error(error.take());
+    for name in ["last_payment_error", "last_setup_error"] {
+        if let Some(error) = intent.get_mut(name) {
+            *error = reduce_error(error.take());
+        }
     }
     intent
 }
@@ -100,8 +107,10 @@ pub fn reduce_error(mut error: Value) -> Value {
     if let Some(fields) = error.as_object_mut() {
         fields.retain(|name, _| SHOWN_OF_ERROR.contains(&name.as_str()));
     }
-    if let Some(intent) = error.get_mut("payment_intent") {
-        *intent = reduce(intent.take());
+    for name in ["payment_intent", "setup_intent"] {
+        if let Some(intent) = error.get_mut(name) {
+            *intent = reduce(intent.take());
+        }
     }
     error
 }

@@ -134,10 +134,17 @@ fn setup_routes() -> Router<App> {
             "/v1/setup_intents",
             post(setup_intents::create::create).get(setup_intents::list),
         )
-        .route("/v1/setup_intents/{id}", get(setup_intents::retrieve))
+        .route(
+            "/v1/setup_intents/{id}",
+            get(setup_intents::retrieve)
+                .options(browser::preflight)
+                .layer(middleware::from_fn(browser::cors)),
+        )
         .route(
             "/v1/setup_intents/{id}/confirm",
-            post(setup_intents::confirm::route),
+            post(setup_intents::confirm::route)
+                .options(browser::preflight)
+                .layer(middleware::from_fn(browser::cors)),
         )
         .route("/v1/setup_intents/{id}/cancel", post(setup_intents::cancel))
 }

@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde_json::json;
 use store::{Tx, params};
 
-use super::confirm::{self, Confirm};
+use super::confirm::{self, Buyer, Confirm};
 use super::{Details, SetupIntent, answer, emit};
 use crate::app::Owner;
 use crate::customers::Customer;
@@ -16,6 +16,7 @@ use crate::http::params::{Params, merge_metadata};
 use crate::intents::confirm::{Source, USAGES, method_id, usable};
 use crate::intents::create::automatic_payment_methods;
 use crate::payment_methods::PaymentMethod;
+use crate::three_ds;
 
 /// What the call asks for.
 struct Wanted {
@@ -24,6 +25,7 @@ struct Wanted {
     source: Option<Source>,
     details: Details,
     expand: Expand,
+    buyer: Buyer,
 }
 
 impl Wanted {
@@ -35,8 +37,8 @@ impl Wanted {
                            set to true.";
             return Err(Refusal::plain(message).param("return_url").into());
         }
-        // Without 3-D Secure there is no action, so this changes nothing.
-        params.boolean("use_stripe_sdk")?;
+        let in_page = params.boolean("use_stripe_sdk")? == Some(true);
+        let request_three_d_secure = three_ds::request(params)?;
         let types = params.list("payment_method_types", 50)?;
         if types.is_some_and(|types| types != ["card"]) {
             let message = "Only the payment method type card is available here.";
@@ -49,6 +51,7 @@ impl Wanted {
                 .unwrap_or("off_session")
                 .into(),
             automatic_payment_methods: automatic_payment_methods(params)?,
+            request_three_d_secure: request_three_d_secure.map(str::to_owned),
             ..Details::default()
         };
         merge_metadata(&mut details.metadata, params.metadata()?)?;
@@ -58,6 +61,10 @@ impl Wanted {
             source: Source::take(params)?,
             details,
             expand: Expand::parse(params)?,
+            buyer: Buyer {
+                return_url,
+                in_page,
+            },
         })
     }
 
@@ -73,6 +80,7 @@ impl Wanted {
             cancellation_reason: None,
             moved_by: None,
             details: self.details.clone(),
+            next_action: None,
         }
     }
 }
@@ -127,6 +135,8 @@ pub async fn create(call: Call) -> Response {
                 intent: id.clone(),
                 subject: id.clone(),
                 source: wanted.source,
+                buyer: wanted.buyer,
+                request: None,
             };
             confirm::confirm(&app, confirm).await?;
         }

@@ -1,6 +1,7 @@
 //! Setup intents: a card is kept for later without being charged. Read next: [`create`], [`confirm`].
 //!
-//! Stripe's six statuses; `requires_action` and `processing` come with 3-D Secure. Keeping a card is one exchange at
+//! Stripe's six statuses; `requires_action` and `processing` come with 3-D Secure: a card that is kept for later is
+//! authenticated when there is somebody in front of it, that is, with a `return_url` or a library in the page. Keeping a card is one exchange at
 //! the vault, which gives the same stored card however often it is asked, so that an interrupted confirmation is
 //! simply confirmed again.
 
@@ -17,6 +18,7 @@ use store::{Row, Tx, params};
 use crate::app::{App, Origin, Owner};
 use crate::error::{Error, Refusal};
 use crate::events;
+use crate::http::browser;
 use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
@@ -25,11 +27,12 @@ use crate::http::params::{Metadata, from_column};
 use crate::intents::object::client_secret;
 use crate::payment_methods::forget_token;
 use crate::seal::Seal;
+use crate::three_ds;
 
 const LISTED: Listed = Listed {
     table: "setup_intents",
     columns: "id, merchant, livemode, created_ms, status, customer, payment_method, last_setup_error, \
-              cancellation_reason, moved_by, details",
+              cancellation_reason, moved_by, details, next_action",
 };
 
 const REASONS: &[&str] = &["abandoned", "duplicate", "requested_by_customer"];
@@ -48,6 +51,8 @@ pub struct SetupIntent {
     /// The call that moved it last.
     pub moved_by: Option<String>,
     pub details: Details,
+    /// Stripe's object, while the buyer has something to do.
+    pub next_action: Option<Value>,
 }
 
 /// What is only kept and shown.
@@ -58,11 +63,14 @@ pub struct Details {
     pub metadata: Metadata,
     pub usage: String,
     pub automatic_payment_methods: Option<Value>,
+    /// When the buyer is authenticated: automatic (when there is somebody who can be), any, challenge.
+    pub request_three_d_secure: Option<String>,
 }
 
 impl SetupIntent {
     fn from_row(row: &Row) -> Result<Self, Error> {
         let error: Option<String> = row.get(7)?;
+        let next_action: Option<String> = row.get(11)?;
         Ok(Self {
             id: row.get(0)?,
             owner: Owner {
@@ -77,6 +85,7 @@ impl SetupIntent {
             cancellation_reason: row.get(8)?,
             moved_by: row.get(9)?,
             details: from_column(&row.get::<String>(10)?)?,
+            next_action: next_action.as_deref().map(from_column).transpose()?,
         })
     }
 
@@ -97,6 +106,21 @@ impl SetupIntent {
             let refusal = Refusal::no_such("setupintent");
             refusal.param("intent").not_found().into()
         })
+    }
+
+    /// Ends what the buyer was asked to do: the setup intent waits for a confirmation again.
+    pub fn reopen(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        three_ds::record::abandon(tx, &self.id)?;
+        let moved = tx.execute(
+            "update setup_intents set status = 'requires_confirmation', next_action = null
+             where id = $1 and status = 'requires_action'",
+            params![&self.id],
+        )?;
+        if moved == 1 {
+            self.status = "requires_confirmation".into();
+            self.next_action = None;
+        }
+        Ok(())
     }
 
     /// The refusal of what this setup intent's state does not allow.
@@ -131,12 +155,13 @@ impl SetupIntent {
             "livemode": self.owner.livemode,
             "mandate": null,
             "metadata": details.metadata,
-            "next_action": null,
+            "next_action": self.next_action,
             "on_behalf_of": null,
             "payment_method": self.payment_method,
             "payment_method_configuration_details": null,
             "payment_method_options": { "card": {
-                "mandate_options": null, "network": null, "request_three_d_secure": "automatic",
+                "mandate_options": null, "network": null,
+                "request_three_d_secure": details.request_three_d_secure.as_deref().unwrap_or("automatic"),
             } },
             "payment_method_types": ["card"],
             "single_use_mandate": null,
@@ -172,7 +197,12 @@ async fn answer(app: &App, owner: Owner, id: String, expand: Expand) -> Result<V
 pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, Error> {
     let expand = Expand::parse(&mut call.params)?;
     call.params.finish()?;
-    answer(&call.app, call.owner, id, expand).await.map(Json)
+    let intent = answer(&call.app, call.owner, id, expand).await?;
+    Ok(Json(if call.browser {
+        browser::reduce(intent)
+    } else {
+        intent
+    }))
 }
 
 /// `GET /v1/setup_intents`
@@ -217,13 +247,15 @@ pub async fn cancel(Path(id): Path<String>, call: Call) -> Response {
                 return Ok(());
             }
             let moved = tx.execute(
-                "update setup_intents set status = 'canceled', cancellation_reason = $2, moved_by = $3
+                "update setup_intents set status = 'canceled', cancellation_reason = $2, moved_by = $3,
+                     next_action = null
                  where id = $1 and status in ('requires_payment_method', 'requires_confirmation', 'requires_action')",
                 params![&write_id, reason.map(str::to_owned), &subject],
             )?;
             if moved == 0 {
                 return Err(before.unexpected_state(&shared.seal, "cancel"));
             }
+            three_ds::record::abandon(tx, &write_id)?;
             if let Some(method) = &before.payment_method {
                 forget_token(tx, method)?;
             }

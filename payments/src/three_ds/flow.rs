@@ -8,15 +8,15 @@ use vault_api::tokens::GrantInfo;
 
 use super::messages::{self, Enrolment, Result as Said};
 use super::record::{self, Authentication};
-use super::{ThreeDs, carried, next_action};
+use super::{ThreeDs, carried, next_action, subject};
 use crate::app::App;
 use crate::attempts::{self, Attempt};
 use crate::connectors::responses;
 use crate::error::Error;
-use crate::events;
 use crate::exchange;
 use crate::intents::Intent;
-use crate::payment_methods::{PaymentMethod, forget_token};
+use crate::payment_methods::PaymentMethod;
+use crate::setup_intents;
 use crate::vault::Failure;
 
 /// While one process works on an authentication, others leave it alone for so long (seconds).
@@ -76,16 +76,26 @@ pub async fn go_on(app: &App, authentication: Authentication) -> Result<(), Erro
 // The grant of the confirmation; a vault that refuses it ends the authentication.
 async fn grant(app: &App, authentication: &Authentication) -> Result<GrantInfo, Error> {
     let of = authentication.clone();
-    let read = move |tx: &mut Tx<'_>| -> Result<(Intent, PaymentMethod), Error> {
+    let read = move |tx: &mut Tx<'_>| -> Result<(Option<Intent>, PaymentMethod), Error> {
         let method = PaymentMethod::find(tx, &of.owner, &of.payment_method)?;
         let method = method.ok_or(Error::Internal(
             "an authentication's payment method is gone",
         ))?;
-        Ok((Intent::load(tx, &of.owner, &of.intent)?, method))
+        let intent = match of.is_setup() {
+            true => None,
+            false => Some(Intent::load(tx, &of.owner, &of.intent)?),
+        };
+        Ok((intent, method))
     };
     let (intent, method) = app.store.read(read).await?;
-    let exchanged = exchange::for_payment(app, &intent, &method, &authentication.confirmation);
-    match exchanged.await {
+    let exchanged = match &intent {
+        Some(intent) => {
+            let confirmation = &authentication.confirmation;
+            exchange::for_payment(app, intent, &method, confirmation).await
+        }
+        None => exchange::for_setup(app, authentication, &method).await,
+    };
+    match exchanged {
         Ok(exchanged) => exchanged
             .grant
             .ok_or_else(|| Error::Vault("exchange: no grant in the answer".into())),
@@ -129,7 +139,7 @@ async fn ready(
     method_url: Option<String>,
 ) -> Result<(), Error> {
     let action = next_action(setup, &authentication).to_string();
-    let (shared, now_ms) = (app.clone(), app.clock.now_ms());
+    let shared = app.clone();
     let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
         let a = &authentication;
         if !record::moved(tx, &a.id, "enrolling", "ready", a.expires_at)? {
@@ -139,12 +149,7 @@ async fn ready(
             "update authentications set version = $2, method_url = $3 where id = $1",
             params![&a.id, &version, method_url.clone()],
         )?;
-        tx.execute(
-            "update payment_intents set status = 'requires_action', next_action = $2
-             where id = $1 and status = 'processing'",
-            params![&a.intent, &action],
-        )?;
-        emit(tx, &shared, a, "payment_intent.requires_action", now_ms)
+        subject::ask(tx, &shared, a, &action)
     };
     app.store.write(write).await?;
     app.deliver.notify_one();
@@ -256,7 +261,7 @@ pub async fn take(
             _ => None,
         };
         if let Some(reason) = reason {
-            failed(tx, &shared, &now, &reason, now_ms)?;
+            failed(tx, &shared, &now, &reason)?;
         }
         Authentication::find(tx, &a.id)
     };
@@ -279,6 +284,9 @@ pub async fn take(
 
 /// Sends the card to the acquirer, with what the issuer gave. An error of kind [`Error::Card`] is a decline.
 pub async fn authorise(app: &App, authentication: &Authentication) -> Result<(), Error> {
+    if authentication.is_setup() {
+        return setup_intents::confirm::authenticated(app, authentication).await;
+    }
     let grant = grant(app, authentication).await?;
     let acquirer = app.acquirer(&authentication.acquirer)?;
     let a = authentication.clone();
@@ -390,11 +398,16 @@ fn answer(forwarded: Forwarded) -> Option<(u16, Value)> {
 
 // Ends it in a transaction of its own; the error object, with the intent in it.
 async fn fail(app: &App, authentication: &Authentication, reason: Reason) -> Result<Value, Error> {
-    let (shared, a, now_ms) = (app.clone(), authentication.clone(), app.clock.now_ms());
+    let (shared, a) = (app.clone(), authentication.clone());
     let write = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let mut error = failed(tx, &shared, &a, &reason, now_ms)?;
-        let intent = Intent::load(tx, &a.owner, &a.intent)?;
-        error["payment_intent"] = intent.object(&shared.seal);
+        let mut error = failed(tx, &shared, &a, &reason)?;
+        let intent = subject::object(tx, &shared, &a)?;
+        let name = if a.is_setup() {
+            "setup_intent"
+        } else {
+            "payment_intent"
+        };
+        error[name] = intent;
         Ok(error)
     };
     let error = app.store.write(write).await?;
@@ -403,15 +416,9 @@ async fn fail(app: &App, authentication: &Authentication, reason: Reason) -> Res
 }
 
 // The intent asks for another payment method; whoever comes second changes nothing.
-fn failed(
-    tx: &mut Tx<'_>,
-    app: &App,
-    a: &Authentication,
-    reason: &Reason,
-    now_ms: i64,
-) -> Result<Value, Error> {
+fn failed(tx: &mut Tx<'_>, app: &App, a: &Authentication, reason: &Reason) -> Result<Value, Error> {
     let method = PaymentMethod::find(tx, &a.owner, &a.payment_method)?;
-    let mut error = reason.error();
+    let mut error = reason.error(a);
     error["payment_method"] = json!(method.map(|method| method.object()));
     let sql = format!(
         "update authentications set state = 'failed' where id = $1 and state in {}",
@@ -420,27 +427,14 @@ fn failed(
     if tx.execute(&sql, params![&a.id])? == 0 {
         return Ok(error);
     }
-    let moved = tx.execute(
-        "update payment_intents set status = 'requires_payment_method', payment_method = null, next_action = null,
-             last_payment_error = $2 where id = $1 and status in ('requires_action', 'processing')",
-        params![&a.intent, error.to_string()],
-    )?;
-    if moved == 1 {
-        forget_token(tx, &a.payment_method)?;
-        emit(tx, app, a, "payment_intent.payment_failed", now_ms)?;
-    }
+    subject::give_back(tx, app, a, &error)?;
     Ok(error)
 }
 
 impl Reason {
-    fn error(&self) -> Value {
+    fn error(&self, a: &Authentication) -> Value {
         match self {
-            Self::NotAuthenticated => json!({
-                "type": "invalid_request_error",
-                "code": "payment_intent_authentication_failure",
-                "message": "We are unable to authenticate your payment method. Please choose a different payment \
-                            method and try again.",
-            }),
+            Self::NotAuthenticated => subject::not_authenticated(a),
             Self::NotPossible => {
                 let decline = responses::decline("1A");
                 json!({
@@ -451,15 +445,4 @@ impl Reason {
             Self::Other(error) => error.clone(),
         }
     }
-}
-
-fn emit(
-    tx: &mut Tx<'_>,
-    app: &App,
-    a: &Authentication,
-    kind: &str,
-    now_ms: i64,
-) -> Result<(), Error> {
-    let object = Intent::load(tx, &a.owner, &a.intent)?.object(&app.seal);
-    events::emit(tx, &a.owner, kind, object, &a.cause, now_ms)
 }

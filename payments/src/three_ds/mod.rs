@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod page;
 pub mod record;
 pub mod results;
+mod subject;
 
 use serde_json::{Value, json};
 use store::Tx;

@@ -17,10 +17,9 @@ use super::flow;
 use super::messages::{self, is_url, origin_of};
 use super::origins;
 use super::record::{self, Authentication};
+use super::subject;
 use crate::app::App;
 use crate::error::{Error, Refusal};
-use crate::intents::Intent;
-use crate::intents::object::client_secret;
 
 /// The parameters of the page.
 #[derive(Debug, Default, Deserialize)]
@@ -179,26 +178,28 @@ pub async fn status(State(app): State<App>, Path(id): Path<String>) -> Result<Js
     let Some(authentication) = find(&app, &id).await? else {
         return Ok(Json(json!({ "status": "complete" })));
     };
-    let (owner, intent) = (authentication.owner.clone(), authentication.intent.clone());
-    let read = move |tx: &mut Tx<'_>| Intent::load(tx, &owner, &intent);
+    let (shared, of) = (app.clone(), authentication.clone());
+    let read = move |tx: &mut Tx<'_>| subject::object(tx, &shared, &of);
     let intent = app.store.read(read).await?;
     let status = match authentication.state.as_str() {
         "challenge" => "challenge",
         // An attempt is under way: it takes seconds, or the intent says `processing` to whoever asks.
-        "done" if intent.status == "processing" => "settling",
+        "done" if intent["status"] == "processing" => "settling",
         _ if authentication.is_open() => "working",
         _ => "complete",
     };
     let mut answer = json!({ "status": status });
     if let Some(url) = authentication.return_url.filter(|url| is_url(url)) {
-        answer["redirect"] = returning(&app, &intent, &url).into();
+        answer["redirect"] = returning(&intent, &url).into();
     }
     Ok(Json(answer))
 }
 
 // Stripe's parameters on the merchant's URL.
-fn returning(app: &App, intent: &Intent, url: &str) -> String {
-    let result = match intent.status.as_str() {
+fn returning(intent: &Value, url: &str) -> String {
+    let text = |name: &str| intent[name].as_str().unwrap_or_default();
+    let kind = text("object");
+    let result = match text("status") {
         "succeeded" | "requires_capture" => "succeeded",
         "processing" => "pending",
         _ => "failed",
@@ -207,11 +208,8 @@ fn returning(app: &App, intent: &Intent, url: &str) -> String {
         .split_once('#')
         .map_or((url, None), |(u, f)| (u, Some(f)));
     let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("payment_intent", &intent.id)
-        .append_pair(
-            "payment_intent_client_secret",
-            &client_secret(&app.seal, &intent.id),
-        )
+        .append_pair(kind, text("id"))
+        .append_pair(&format!("{kind}_client_secret"), text("client_secret"))
         .append_pair("redirect_status", result)
         .finish();
     let join = if url.contains('?') { '&' } else { '?' };
