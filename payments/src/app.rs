@@ -12,6 +12,7 @@ use vault_api::keys::KeyInfo;
 
 use crate::connectors::Acquirer;
 use crate::error::Error;
+use crate::routing::Routes;
 use crate::seal::Seal;
 use crate::three_ds::ThreeDs;
 use crate::vault::Vault;
@@ -37,6 +38,7 @@ pub struct Shared {
     /// Rung when there is something new to resolve.
     pub resolve: Notify,
     pub keys: KeyCache,
+    pub routes: Routes,
     /// Whether test mode may deliver webhooks to this machine.
     pub webhook_loopback: bool,
     /// 3-D Secure, when it is set up.

@@ -14,11 +14,14 @@ use crate::intents::Intent;
 use crate::intents::confirm::Confirm;
 use crate::outcome::{self, Outcome};
 use crate::payment_methods::PaymentMethod;
+use crate::routing::health::Ending;
+use crate::routing::{self, limits};
 use crate::three_ds::carried::Carried;
 use crate::three_ds::{self, Authentication};
 use crate::vault::Failure;
 
-const COLUMNS: &str = "id, intent, merchant, livemode, confirmation, payment_method, acquirer, reference, amount, \
+/// The columns that [`Attempt::from_row`] reads.
+pub const COLUMNS: &str = "id, intent, merchant, livemode, confirmation, payment_method, acquirer, reference, amount, \
                        currency, capture, state, created_ms, next_check_at, checks, ordinal, \
                        error, request_id, idempotency_key, carried";
 
@@ -243,7 +246,10 @@ pub async fn run(
     // One send per acquirer, and one more for a resumed one that had never started or lost its security code.
     for _ in 0..=app.acquirers.len() + 1 {
         let (outcome, cvc_sent) = match (&grant, send_it) {
-            (Some(grant), true) => send(app, &current, grant, cvc).await?,
+            (Some(grant), true) => match limits::refusal(app, &current, false).await? {
+                Some(refused) => (Outcome::Declined(refused), false),
+                None => send(app, &current, grant, cvc).await?,
+            },
             _ => close(app, &current).await?,
         };
         // PCI DSS 3.3.1: the code does not outlive the first complete answer, so the next send goes without it.
@@ -252,10 +258,13 @@ pub async fn run(
             (Outcome::NotSent { again: true, .. }, Some(_)) => {
                 app.acquirers.iter().find(|a| a.name() == current.acquirer)
             }
-            (outcome, Some(_)) if outcome.may_go_elsewhere() => app
-                .acquirers
-                .iter()
-                .find(|acquirer| !tried.iter().any(|name| name == acquirer.name())),
+            (outcome, Some(_)) if outcome.may_go_elsewhere() => {
+                let declined = matches!(outcome, Outcome::Declined(_));
+                match declined && limits::refusal(app, &current, true).await?.is_some() {
+                    true => None,
+                    false => routing::next(app, &current, &tried).await?,
+                }
+            }
             _ => None,
         };
         if let Outcome::NotSent {
@@ -312,6 +321,56 @@ async fn send(
     cvc: bool,
 ) -> Result<(Outcome, bool), Error> {
     let acquirer = app.acquirer(&attempt.acquirer)?;
+    let Some(_permit) = acquirer.health.send() else {
+        let why = "as many sends as it may have are under way";
+        return Ok((Outcome::not_sent(why.into()), false));
+    };
+    acquirer.health.begins(app.clock.now_ms());
+    let sent = send_with_permit(app, acquirer, attempt, grant, cvc).await?;
+    note(app, acquirer, &sent.0);
+    Ok(sent)
+}
+
+// What came of a send, for the breaker and the route's figures. A vault that cannot be reached says nothing about the
+// acquirer.
+fn note(app: &App, acquirer: &Acquirer, outcome: &Outcome) {
+    let ending = match outcome {
+        Outcome::Approved(_) => Ending::Approved,
+        Outcome::Declined(_) => Ending::Declined,
+        Outcome::NotSent { again: false, .. } | Outcome::Unknown(_) => Ending::Failed,
+        _ => return,
+    };
+    let (health, name) = (&acquirer.health, acquirer.name());
+    let now_ms = app.clock.now_ms();
+    if health.ended(ending, now_ms) {
+        let state = if health.is_open(now_ms) {
+            "open"
+        } else {
+            "closed"
+        };
+        tracing::warn!(acquirer = name, state, "breaker");
+    }
+    let labels = [("acquirer", name)];
+    let open = f64::from(u8::from(health.is_open(now_ms)));
+    app.metrics.set("payments_route_open", &labels, open);
+    let in_flight = health.in_flight() as f64;
+    app.metrics
+        .set("payments_route_in_flight", &labels, in_flight);
+    app.metrics
+        .set("payments_route_answered_ratio", &labels, health.success());
+    if let Some(rate) = health.approval_rate() {
+        app.metrics
+            .set("payments_route_approval_ratio", &labels, rate);
+    }
+}
+
+async fn send_with_permit(
+    app: &App,
+    acquirer: &Acquirer,
+    attempt: &Attempt,
+    grant: &GrantInfo,
+    cvc: bool,
+) -> Result<(Outcome, bool), Error> {
     let merchant = attempt.owner.merchant.as_str();
     let (operation, body) = acquirer.connector.authorise(&Authorise {
         merchant,
@@ -418,6 +477,7 @@ pub fn adopt(attempt: &Attempt, payment: Payment) -> Outcome {
             .is_none_or(|reference| *reference == attempt.reference);
     match payment.verdict {
         Verdict::Declined(_) => Outcome::Declined(payment),
+        Verdict::Voided if same => Outcome::NotCharged,
         _ if same => Outcome::Approved(payment),
         _ => {
             tracing::error!(
@@ -427,4 +487,58 @@ pub fn adopt(attempt: &Attempt, payment: Payment) -> Outcome {
             Outcome::Unknown("the acquirer's answer is about another payment".into())
         }
     }
+}
+
+/// Asks the acquirer by our reference. [`Outcome::NotCharged`]: it knows nothing of it, or holds nothing any more;
+/// [`Outcome::Open`]: it did not say.
+pub async fn ask(app: &App, attempt: &Attempt) -> Result<Outcome, Error> {
+    let acquirer = app.acquirer(&attempt.acquirer)?;
+    let connector = &acquirer.connector;
+    let answer = match acquirer.call(connector.inquiry(&attempt.reference)).await {
+        Ok((status, body)) => connector.read_inquiry(status, &body),
+        Err(error) => {
+            tracing::warn!(attempt = attempt.id, %error, "an inquiry was not answered");
+            None
+        }
+    };
+    let Some(payments) = answer else {
+        return Ok(Outcome::Open);
+    };
+    if payments.len() > 1 {
+        tracing::error!(
+            attempt = attempt.id,
+            count = payments.len(),
+            "several payments under one reference"
+        );
+    }
+    // Among several an approved one counts: it moves money.
+    let found = payments.into_iter().map(|payment| adopt(attempt, payment));
+    let best = found.reduce(|best, other| {
+        if matches!(other, Outcome::Approved(_)) {
+            other
+        } else {
+            best
+        }
+    });
+    Ok(best.unwrap_or(Outcome::NotCharged))
+}
+
+/// Takes back whatever was taken under the attempt's reference, for good. Whether it was acknowledged.
+pub async fn reverse(app: &App, attempt: &Attempt) -> Result<bool, Error> {
+    let acquirer = app.acquirer(&attempt.acquirer)?;
+    if !acquirer.reverses() {
+        return Ok(false);
+    }
+    let connector = &acquirer.connector;
+    let acknowledged = match acquirer.call(connector.reversal(&attempt.reference)).await {
+        Ok((status, body)) => connector.read_reversal(status, &body),
+        Err(error) => {
+            tracing::warn!(attempt = attempt.id, %error, "a reversal was not answered");
+            false
+        }
+    };
+    let outcome = if acknowledged { "acknowledged" } else { "open" };
+    let labels = [("acquirer", acquirer.name()), ("outcome", outcome)];
+    app.metrics.count("payments_reversals_total", &labels);
+    Ok(acknowledged)
 }

@@ -8,7 +8,7 @@ use vault_api::ids::new_id;
 
 use crate::app::Owner;
 use crate::attempts::Attempt;
-use crate::connectors::{Decline, Facts, Payment, Verdict};
+use crate::connectors::{Decline, Facts, Payment, Verdict, avs};
 use crate::error::{Error, Refusal};
 use crate::http::call::Call;
 use crate::http::expand::Expand;
@@ -258,7 +258,14 @@ impl Charge {
 
     fn outcome(&self) -> Value {
         let decline_code = self.failure.as_ref().map(|failure| &failure.1);
+        // A decline without the issuer's code was ours: the card was not sent again.
+        let ours = decline_code.is_some() && self.facts.response_code.is_none();
         let (status, message, kind) = match decline_code {
+            Some(_) if ours => (
+                "not_sent_to_network",
+                "The schemes do not allow this card to be tried again.",
+                "blocked",
+            ),
             None => ("approved_by_network", "Payment complete.", "authorized"),
             Some(_) => (
                 "declined_by_network",
@@ -282,7 +289,7 @@ impl Charge {
         let brand = card.map(|card| card.brand.as_str());
         let approved = self.failure.is_none();
         let authenticated = self.three_d_secure.as_ref().unwrap_or(&Value::Null);
-        let (line1, postal_code) = avs_checks(self.facts.avs_result.as_deref());
+        let (line1, postal_code) = avs::checks(brand, self.facts.avs_result.as_deref());
         json!({
             "amount_authorized": approved.then_some(self.amount),
             "authorization_code": self.facts.authorization_code,
@@ -318,17 +325,6 @@ fn cvc_check(result: Option<&str>) -> Option<&'static str> {
         "P" | "S" => "unchecked",
         _ => "unavailable",
     })
-}
-
-fn avs_checks(result: Option<&str>) -> (Option<&'static str>, Option<&'static str>) {
-    match result {
-        None => (None, None),
-        Some("Y" | "X" | "D" | "M" | "F") => (Some("pass"), Some("pass")),
-        Some("A" | "B") => (Some("pass"), Some("fail")),
-        Some("Z" | "W" | "P") => (Some("fail"), Some("pass")),
-        Some("N" | "C") => (Some("fail"), Some("fail")),
-        Some(_) => (Some("unavailable"), Some("unavailable")),
-    }
 }
 
 /// `GET /v1/charges/{id}`

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::operate;
+
 /// The Stripe-shaped payment API of Cardseal. It holds no card data: cards stay in the vault.
 #[derive(Debug, Parser)]
 #[command(name = "payments", version)]
@@ -26,6 +28,12 @@ pub enum Command {
     Events(Events),
     /// Make an event happen in test mode: the calls that lead to it are made on a running API.
     Trigger(Trigger),
+    /// Say where payments go, and take acquirers out and in.
+    #[command(subcommand)]
+    Route(operate::Route),
+    /// Decide what nobody could find out.
+    #[command(subcommand)]
+    Attempt(operate::Attempt),
 }
 
 /// `payments serve`
@@ -56,6 +64,9 @@ pub struct Serve {
     /// The 3-D Secure set-up (TOML); without it no buyer is authenticated.
     #[arg(long, env = "PAYMENTS_THREE_D_SECURE")]
     pub three_d_secure: Option<PathBuf>,
+    /// The rules by which payments are spread over them (TOML); without it, that order.
+    #[arg(long, env = "PAYMENTS_ROUTING")]
+    pub routing: Option<PathBuf>,
     /// Test mode only: a file with seconds to add to the clock, re-read as it changes.
     #[arg(long, env = "PAYMENTS_CLOCK_FILE")]
     pub clock_file: Option<PathBuf>,

@@ -36,6 +36,15 @@ pub struct AcquirerConfig {
     /// A payment that the acquirer does not know this long after it was sent was not made, seconds.
     #[serde(default = "default_settle_after_s")]
     pub settle_after_s: i64,
+    /// Sends under way at once, and as many direct calls; more go to the next acquirer, or wait for the resolver.
+    #[serde(default = "default_max_in_flight")]
+    pub max_in_flight: usize,
+    /// How long an open breaker keeps payments away, milliseconds.
+    #[serde(default = "default_breaker_open_ms")]
+    pub breaker_open_ms: i64,
+    /// Whether it takes reversals by our reference.
+    #[serde(default = "default_reversal")]
+    pub reversal: bool,
     /// What a capture costs the merchant.
     #[serde(default)]
     pub fees: Fees,
@@ -66,6 +75,10 @@ impl Fees {
 pub enum Dialect {
     /// `connectors::json`.
     Json,
+    /// `connectors::form`.
+    Form,
+    /// `connectors::xml`.
+    Xml,
 }
 
 fn default_connect_ms() -> u64 {
@@ -74,6 +87,18 @@ fn default_connect_ms() -> u64 {
 
 fn default_total_ms() -> u64 {
     20_000
+}
+
+fn default_max_in_flight() -> usize {
+    64
+}
+
+fn default_breaker_open_ms() -> i64 {
+    10_000
+}
+
+fn default_reversal() -> bool {
+    true
 }
 
 fn default_settle_after_s() -> i64 {
@@ -97,6 +122,11 @@ pub fn acquirers(path: &Path) -> anyhow::Result<Vec<AcquirerConfig>> {
         ensure!(
             http,
             "acquirer {}: base_url must be an http(s) URL",
+            acquirer.name
+        );
+        ensure!(
+            acquirer.max_in_flight > 0,
+            "acquirer {}: max_in_flight is 0, so it could never be asked",
             acquirer.name
         );
         ensure!(

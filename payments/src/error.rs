@@ -23,6 +23,9 @@ pub enum Error {
     /// The vault cannot be used, or said something it should not have said.
     #[error("vault: {0}")]
     Vault(String),
+    /// Every acquirer was taken out by an operator.
+    #[error("no acquirer can be used")]
+    NoRoute,
     /// A fault of ours.
     #[error("internal: {0}")]
     Internal(&'static str),
@@ -126,7 +129,7 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.status,
             Self::Card(_) => StatusCode::PAYMENT_REQUIRED,
-            Self::Vault(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Vault(_) | Self::NoRoute => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -140,6 +143,11 @@ impl Error {
                 "type": "api_error",
                 "message": "The card vault cannot be reached just now. Nothing was charged by this call; \
                             try again with the same Idempotency-Key.",
+            }),
+            Self::NoRoute => json!({
+                "type": "api_error",
+                "message": "No acquirer can be used just now. Nothing was charged by this call; try again later with \
+                            the same Idempotency-Key.",
             }),
             Self::Store(_) | Self::Internal(_) => json!({
                 "type": "api_error",

@@ -14,6 +14,7 @@ mod charges;
 mod cli;
 mod commands;
 mod config;
+#[expect(dead_code, reason = "disputes and settlement files are read next")]
 mod connectors;
 mod currency;
 mod customers;
@@ -22,12 +23,15 @@ mod events;
 mod exchange;
 mod http;
 mod intents;
+mod late;
 mod ledger;
+mod operate;
 mod operations;
 mod outcome;
 mod payment_methods;
 mod refunds;
 mod resolver;
+mod routing;
 mod saved_cards;
 mod seal;
 mod setup_intents;
@@ -54,6 +58,7 @@ const MIGRATIONS: &[Migration] = &[
     ("0002_customers", include_str!("schema/0002_customers.sql")),
     ("0003_balance", include_str!("schema/0003_balance.sql")),
     ("0004_webhooks", include_str!("schema/0004_webhooks.sql")),
+    ("0005_routing", include_str!("schema/0005_routing.sql")),
     (
         "0006_three_d_secure",
         include_str!("schema/0006_three_d_secure.sql"),
@@ -68,6 +73,8 @@ fn main() -> anyhow::Result<()> {
         .block_on(async {
             match cli.command {
                 Command::Serve(serve) => run(serve).await,
+                Command::Route(route) => operate::route(route).await,
+                Command::Attempt(attempt) => operate::attempt(attempt).await,
                 Command::WebhookEndpoints(command) => commands::webhook_endpoints(command).await,
                 Command::Events(command) => commands::events(command).await,
                 Command::Trigger(trigger) => trigger::run(trigger).await,
@@ -90,6 +97,7 @@ async fn run(serve: Serve) -> anyhow::Result<()> {
     if count > 0 {
         tracing::info!(count, "webhook secrets of an older version are sealed now");
     }
+    app.routes.switches.refresh(&app.store).await?;
     let (api, admin) = (
         listen::bind(serve.listen).await?,
         listen::bind(serve.admin).await?,
@@ -113,13 +121,24 @@ fn build(serve: &Serve) -> anyhow::Result<App> {
     let service_key = config::secret_from_file(&serve.service_key_file)?;
     let acquirers = config::acquirers(&serve.acquirers)?
         .into_iter()
-        .map(connectors::Acquirer::new);
+        .map(connectors::Acquirer::new)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let names: Vec<&str> = acquirers.iter().map(connectors::Acquirer::name).collect();
+    let rules = serve
+        .routing
+        .as_deref()
+        .map(|file| routing::rules::Rules::from_file(file, &names));
+    let routes = routing::Routes {
+        rules: rules.transpose()?.unwrap_or_default(),
+        switches: routing::switches::Switches::default(),
+    };
     Ok(Arc::new(Shared {
         store: open(&serve.database.database)?,
         clock: Clock::from_option(serve.clock_file.as_deref()),
         vault: vault::Vault::new(&serve.vault_url, &service_key)?,
         seal: seal::Seal::from_file(&serve.seal_key.seal_key_file)?,
-        acquirers: acquirers.collect::<anyhow::Result<_>>()?,
+        acquirers,
+        routes,
         metrics: Metrics::default(),
         deliver: tokio::sync::Notify::new(),
         resolve: tokio::sync::Notify::new(),

@@ -7,7 +7,7 @@ use store::{Row, Tx, params};
 use crate::app::{App, Origin, Owner};
 use crate::charges::Charge;
 use crate::config::Fees;
-use crate::connectors::{Done, Operation as Kind};
+use crate::connectors::{Done, Operation as Kind, Portion};
 use crate::error::Error;
 use crate::events;
 use crate::intents::Intent;
@@ -163,10 +163,15 @@ pub async fn perform(app: &App, operation: &Operation) -> Result<Option<Done>, E
     let payment = payment.ok_or(Error::Internal(
         "an approved charge without the acquirer's id",
     ))?;
-    let call =
-        acquirer
-            .connector
-            .operation(operation.kind, payment, operation.amount, &operation.id);
+    let call = acquirer.connector.operation(
+        operation.kind,
+        &Portion {
+            payment,
+            amount: operation.amount,
+            currency: &operation.currency,
+            reference: &operation.id,
+        },
+    );
     let done = match acquirer.call(call).await {
         Ok((status, body)) => {
             let done = acquirer

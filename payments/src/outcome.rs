@@ -8,7 +8,7 @@ use crate::attempts::Attempt;
 use crate::charges::Charge;
 use crate::config::Fees;
 use crate::connectors::responses::PROCESSING_ERROR;
-use crate::connectors::{Decline, Payment, Verdict};
+use crate::connectors::{Class, Decline, Payment, Verdict};
 use crate::error::Error;
 use crate::events;
 use crate::intents::Intent;
@@ -51,7 +51,7 @@ impl Outcome {
         match self {
             Self::NotSent { .. } => true,
             Self::Declined(payment) => {
-                matches!(&payment.verdict, Verdict::Declined(decline) if decline.elsewhere)
+                matches!(&payment.verdict, Verdict::Declined(decline) if decline.class == Class::Soft)
             }
             _ => false,
         }
@@ -272,6 +272,10 @@ impl Step<'_, '_> {
         if let Some(next) = next {
             next.insert(self.tx)?;
             return Ok(true);
+        }
+        if card_used {
+            // Whoever said that nothing was charged may be wrong.
+            crate::late::watch(self.tx, &self.attempt.id, self.now_ms)?;
         }
         // A card that was never sent may be confirmed once more for the same intent: its token stays.
         if card_used {

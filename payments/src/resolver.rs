@@ -1,17 +1,19 @@
 //! The resolver: finds out what became of attempts and operations that nobody waits for any more.
 //!
 //! An attempt that is still `sending` is closed at the vault. One that may have been sent is asked for by our
-//! reference: found, it is adopted; not found is final only after the acquirer's time to settle and a second "no".
+//! reference: found, it is adopted; not found is final only when a reversal under it was acknowledged, or after the
+//! acquirer's time to settle and a second "no".
 
 use std::time::Duration;
 
-use service::client::Error as CallError;
 use service::listen::Stop;
 
 use crate::app::App;
 use crate::attempts::{self, Attempt};
 use crate::error::Error;
 use crate::http::idempotency;
+use crate::late;
+use crate::operate;
 use crate::operations;
 use crate::outcome::{self, Outcome};
 use crate::payment_methods;
@@ -48,18 +50,35 @@ pub async fn run(app: App, stop: Stop) {
     }
 }
 
+// Each piece of work is a task of its own: an acquirer that hangs keeps only its own waiting, and its bulkhead bounds
+// how many they are. The lease on each outlasts the longest call.
 async fn once(app: &App) -> Result<(), Error> {
+    app.routes.switches.refresh(&app.store).await?;
+    operate::carry_out(app).await?;
     for attempt in attempts::due(app, LEASE).await? {
-        // One that cannot be resolved must not keep the others waiting.
-        if let Err(error) = resolve(app, &attempt).await {
-            tracing::error!(attempt = attempt.id, %error, "an attempt could not be resolved");
-        }
+        let app = app.clone();
+        tokio::spawn(async move {
+            if let Err(error) = resolve(&app, &attempt).await {
+                tracing::error!(attempt = attempt.id, %error, "an attempt could not be resolved");
+            }
+        });
     }
     three_ds::flow::work_off(app).await?;
     for operation in operations::due(app).await? {
-        if let Err(error) = operations::perform(app, &operation).await {
-            tracing::error!(operation = operation.id, %error, "an operation could not be performed");
-        }
+        let app = app.clone();
+        tokio::spawn(async move {
+            if let Err(error) = operations::perform(&app, &operation).await {
+                tracing::error!(operation = operation.id, %error, "an operation could not be performed");
+            }
+        });
+    }
+    for attempt in late::due(app).await? {
+        let app = app.clone();
+        tokio::spawn(async move {
+            if let Err(error) = late::look(&app, &attempt).await {
+                tracing::error!(attempt = attempt.id, %error, "a late approval could not be looked for");
+            }
+        });
     }
     Ok(())
 }
@@ -92,41 +111,15 @@ async fn resolve(app: &App, attempt: &Attempt) -> Result<(), Error> {
 }
 
 async fn inquire(app: &App, attempt: &Attempt) -> Result<Outcome, Error> {
-    let acquirer = app.acquirer(&attempt.acquirer)?;
     let asked_at = app.clock.now();
-    let answer = match acquirer
-        .call(acquirer.connector.inquiry(&attempt.reference))
-        .await
-    {
-        Ok((status, body)) => acquirer.connector.read_inquiry(status, &body),
-        Err(CallError::NotSent(why) | CallError::Unknown(why)) => {
-            tracing::warn!(attempt = attempt.id, why, "an inquiry was not answered");
-            None
-        }
-    };
-    let Some(payments) = answer else {
-        return Ok(Outcome::Open);
-    };
-    if payments.len() > 1 {
-        tracing::error!(
-            attempt = attempt.id,
-            count = payments.len(),
-            "several payments under one reference"
-        );
+    let acquirer = app.acquirer(&attempt.acquirer)?;
+    match attempts::ask(app, attempt).await? {
+        Outcome::NotCharged => {}
+        outcome => return Ok(outcome),
     }
-    // Among several an approved one counts: it moves money.
-    let found = payments
-        .into_iter()
-        .map(|payment| attempts::adopt(attempt, payment));
-    let best = found.reduce(|best, other| {
-        if matches!(other, Outcome::Approved(_)) {
-            other
-        } else {
-            best
-        }
-    });
-    if let Some(outcome) = best {
-        return Ok(outcome);
+    // Nothing is known under the reference. It may still be on its way: a reversal keeps it from being taken.
+    if attempts::reverse(app, attempt).await? {
+        return Ok(Outcome::NotCharged);
     }
     let negatives = count_negative(app, attempt).await?;
     let settled_at = attempt.created_ms.div_euclid(1000) + acquirer.settle_after_s();

@@ -1,15 +1,27 @@
-//! The JSON dialect: `POST /json/v1/payments` with nested JSON bodies, Bearer key, our reference as idempotency key.
+//! The JSON dialect: `POST /json/v1/payments` with nested JSON bodies, Bearer key, money in smallest units, settlement
+//! as CSV.
 
-use http::Method;
+use bytes::Bytes;
+use http::{HeaderName, Method, header};
 use serde_json::{Value, json};
 
+use super::reports::{Batch, DisputeAnswer, DisputeReport, Line, LineKind, Settled, Standing};
 use super::responses::decline;
-use super::{Authorise, Connector, DirectCall, Done, Facts, Operation, Payment, Verdict};
+use super::{Authorise, Connector, DirectCall, Done, Facts, Operation, Payment, Portion, Verdict};
+use super::{is_id, some};
 
 /// The dialect.
 pub struct Json;
 
 impl Connector for Json {
+    fn credentials(&self) -> (HeaderName, &'static str) {
+        (header::AUTHORIZATION, "Bearer ")
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Option<Value> {
+        serde_json::from_slice(bytes).ok()
+    }
+
     fn authorise(&self, what: &Authorise<'_>) -> (&'static str, Value) {
         let mut card = json!({
             "number": "{{card.number}}",
@@ -35,12 +47,7 @@ impl Connector for Json {
 
     fn inquiry(&self, reference: &str) -> DirectCall {
         // References are of our own making: letters, digits and `_`.
-        let path = format!("/json/v1/payments?reference={reference}");
-        DirectCall {
-            method: Method::GET,
-            path,
-            body: None,
-        }
+        get(format!("/json/v1/payments?reference={reference}"))
     }
 
     fn read_inquiry(&self, status: u16, body: &Value) -> Option<Vec<Payment>> {
@@ -50,30 +57,17 @@ impl Connector for Json {
         body["payments"].as_array()?.iter().map(payment).collect()
     }
 
-    fn operation(
-        &self,
-        kind: Operation,
-        payment: &str,
-        amount: i64,
-        reference: &str,
-    ) -> DirectCall {
-        let (verb, body) = match kind {
-            Operation::Capture => (
-                "capture",
-                json!({ "amount": amount, "reference": reference }),
-            ),
-            Operation::Void => ("void", json!({ "reference": reference })),
-            Operation::Refund => (
-                "refunds",
-                json!({ "amount": amount, "reference": reference }),
-            ),
+    fn operation(&self, kind: Operation, what: &Portion<'_>) -> DirectCall {
+        let mut body = json!({ "reference": what.reference });
+        let verb = match kind {
+            Operation::Capture => "capture",
+            Operation::Void => "void",
+            Operation::Refund => "refunds",
         };
-        let path = format!("/json/v1/payments/{payment}/{verb}");
-        DirectCall {
-            method: Method::POST,
-            path,
-            body: Some(body),
+        if kind != Operation::Void {
+            body["amount"] = json!(what.amount);
         }
+        post(format!("/json/v1/payments/{}/{verb}", what.payment), &body)
     }
 
     fn read_operation(&self, kind: Operation, status: u16, body: &Value) -> Option<Done> {
@@ -97,27 +91,94 @@ impl Connector for Json {
             _ => None,
         }
     }
+
+    fn reversal(&self, reference: &str) -> DirectCall {
+        let body = json!({ "reference": reference });
+        post("/json/v1/reversals".to_owned(), &body)
+    }
+
+    fn read_reversal(&self, status: u16, body: &Value) -> bool {
+        matches!(status, 200 | 201) && body["status"] == "reversed"
+    }
+
+    fn disputes(&self, since: i64) -> DirectCall {
+        get(format!("/json/v1/disputes?since={since}"))
+    }
+
+    fn dispute(&self, id: &str) -> DirectCall {
+        get(format!("/json/v1/disputes/{id}"))
+    }
+
+    fn answer_dispute(&self, id: &str, answer: DisputeAnswer<'_>) -> DirectCall {
+        match answer {
+            DisputeAnswer::Evidence(text) => post(
+                format!("/json/v1/disputes/{id}/evidence"),
+                &json!({ "text": text }),
+            ),
+            DisputeAnswer::Accept => post(format!("/json/v1/disputes/{id}/accept"), &json!({})),
+        }
+    }
+
+    fn read_disputes(&self, status: u16, body: &Value) -> Option<Vec<DisputeReport>> {
+        if status != 200 {
+            return None;
+        }
+        match body["disputes"].as_array() {
+            Some(all) => all.iter().map(dispute).collect(),
+            None => dispute(body).map(|one| vec![one]),
+        }
+    }
+
+    fn settlement(&self, date: &str) -> DirectCall {
+        get(format!("/json/v1/settlements/{date}"))
+    }
+
+    fn read_settlement(&self, status: u16, bytes: &[u8]) -> Option<Settled> {
+        if status == 404 {
+            let body = self.parse(bytes)?;
+            return (body["error"]["code"] == "batch_open").then_some(Settled::NotYet);
+        }
+        let text = std::str::from_utf8(bytes).ok().filter(|_| status == 200)?;
+        let mut lines = text.lines();
+        if !lines
+            .next()?
+            .starts_with("type,payment,payment_reference,reference,")
+        {
+            return None;
+        }
+        let lines = lines.map(line).collect::<Option<_>>()?;
+        Some(Settled::File(Batch { lines }))
+    }
+}
+
+fn get(path: String) -> DirectCall {
+    DirectCall {
+        method: Method::GET,
+        path,
+        body: None,
+    }
+}
+
+fn post(path: String, body: &Value) -> DirectCall {
+    DirectCall {
+        method: Method::POST,
+        path,
+        body: Some(("application/json", Bytes::from(body.to_string()))),
+    }
 }
 
 fn payment(body: &Value) -> Option<Payment> {
-    let text = |name: &str| {
-        body[name]
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
+    let text = |name: &str| some(&body[name]);
     let response_code = text("response_code");
     let verdict = match body["status"].as_str()? {
         "captured" => Verdict::Captured,
         "authorised" => Verdict::Authorised,
+        "voided" | "expired" => Verdict::Voided,
         "declined" => Verdict::Declined(decline(response_code.as_deref().unwrap_or("05"))),
         _ => return None,
     };
     // The id becomes a path of later calls.
-    let id = text("id").filter(|id| {
-        id.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-    });
+    let id = text("id").filter(|id| is_id(id));
     if id.is_none() && !matches!(verdict, Verdict::Declined(_)) {
         return None;
     }
@@ -134,6 +195,56 @@ fn payment(body: &Value) -> Option<Payment> {
             cvc_result: text("cvc_result"),
             avs_result: text("avs_result"),
         },
+    })
+}
+
+fn dispute(body: &Value) -> Option<DisputeReport> {
+    Some(DisputeReport {
+        id: some(&body["id"]).filter(|id| is_id(id))?,
+        payment: some(&body["payment"])?,
+        amount: body["amount"].as_i64()?,
+        currency: some(&body["currency"])?,
+        reason: some(&body["reason_code"])?,
+        inquiry: body["stage"] == "inquiry",
+        standing: Standing::from_word(body["status"].as_str()?)?,
+        due_at: body["due_at"].as_i64()?,
+        has_evidence: body["has_evidence"].as_bool()?,
+    })
+}
+
+fn line(text: &str) -> Option<Line> {
+    let fields: Vec<&str> = text.split(',').collect();
+    let [
+        kind,
+        payment,
+        payment_reference,
+        reference,
+        _,
+        currency,
+        gross,
+        fee,
+        _,
+        _,
+        value_date,
+    ] = fields[..]
+    else {
+        return None;
+    };
+    Some(Line {
+        kind: match kind {
+            "capture" => LineKind::Capture,
+            "refund" => LineKind::Refund,
+            "chargeback" => LineKind::Chargeback,
+            "reinstatement" => LineKind::Reinstatement,
+            _ => return None,
+        },
+        payment: payment.to_owned(),
+        payment_reference: payment_reference.to_owned(),
+        reference: reference.to_owned(),
+        currency: currency.to_owned(),
+        gross: gross.parse().ok()?,
+        fee: fee.parse().ok()?,
+        value_date: value_date.to_owned(),
     })
 }
 

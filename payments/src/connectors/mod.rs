@@ -1,21 +1,24 @@
 //! Acquirers. A connector per dialect holds template, response parser and error map, and does no I/O; an
 //! [`Acquirer`] is a connector, its configuration and the clients to call with.
 
+mod acquirer;
+pub mod avs;
+mod form;
 mod json;
+pub mod reports;
 pub mod responses;
-
-use std::time::Duration;
+mod trees;
+mod xml;
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{HeaderName, Method};
 use serde_json::Value;
-use service::Client;
-use service::client::Error as CallError;
 
-use crate::config::{AcquirerConfig, Dialect, Fees, secret_from_file};
+use reports::{DisputeAnswer, DisputeReport, Settled};
 
 use crate::three_ds::carried::Credential;
-pub use responses::Decline;
+pub use acquirer::Acquirer;
+pub use responses::{Class, Decline};
 
 /// What a connector puts into the template of an authorisation. The vault adds card, amount, currency and reference.
 pub struct Authorise<'a> {
@@ -45,6 +48,8 @@ pub enum Verdict {
     Captured,
     Authorised,
     Declined(Decline),
+    /// It was there, and nothing is taken or held any more: voided, reversed or expired.
+    Voided,
 }
 
 /// What issuer and scheme said along with it.
@@ -65,6 +70,17 @@ pub enum Operation {
     Refund,
 }
 
+/// The payment that an operation is about, and for how much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Portion<'a> {
+    /// The acquirer's id.
+    pub payment: &'a str,
+    pub amount: i64,
+    pub currency: &'a str,
+    /// Our reference of the operation.
+    pub reference: &'a str,
+}
+
 /// How such a call ended, for certain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
@@ -78,11 +94,16 @@ pub struct DirectCall {
     pub method: Method,
     /// Path and query, after the base URL.
     pub path: String,
-    pub body: Option<Value>,
+    /// Content type and bytes.
+    pub body: Option<(&'static str, Bytes)>,
 }
 
 /// A dialect. `None` from a reader means that the answer is none: the outcome is unknown.
 pub trait Connector: Send + Sync {
+    /// The header that carries the credentials, and what stands before them.
+    fn credentials(&self) -> (HeaderName, &'static str);
+    /// An answer as a tree.
+    fn parse(&self, bytes: &[u8]) -> Option<Value>;
     /// The vault's operation and the body's template.
     fn authorise(&self, what: &Authorise<'_>) -> (&'static str, Value);
     /// Reads the answer to an authorisation.
@@ -92,84 +113,37 @@ pub trait Connector: Send + Sync {
     /// The payments under the reference; an empty list is a definite "not known".
     fn read_inquiry(&self, status: u16, body: &Value) -> Option<Vec<Payment>>;
     /// Captures, voids or refunds.
-    fn operation(&self, kind: Operation, payment: &str, amount: i64, reference: &str)
-    -> DirectCall;
+    fn operation(&self, kind: Operation, what: &Portion<'_>) -> DirectCall;
     /// Reads the answer to an operation.
     fn read_operation(&self, kind: Operation, status: u16, body: &Value) -> Option<Done>;
+    /// Takes back whatever was taken under our reference, and keeps anything from being taken under it later.
+    fn reversal(&self, reference: &str) -> DirectCall;
+    /// Whether a reversal was acknowledged.
+    fn read_reversal(&self, status: u16, body: &Value) -> bool;
+    /// The disputes that changed since (Unix milliseconds).
+    fn disputes(&self, since: i64) -> DirectCall;
+    /// One dispute.
+    fn dispute(&self, id: &str) -> DirectCall;
+    /// Answers a dispute; the acquirer's answer is the dispute.
+    fn answer_dispute(&self, id: &str, answer: DisputeAnswer<'_>) -> DirectCall;
+    /// Reads a list of disputes, or one.
+    fn read_disputes(&self, status: u16, body: &Value) -> Option<Vec<DisputeReport>>;
+    /// The settlement file of a day, `2026-11-21`.
+    fn settlement(&self, date: &str) -> DirectCall;
+    /// Reads it.
+    fn read_settlement(&self, status: u16, bytes: &[u8]) -> Option<Settled>;
 }
 
-/// An acquirer that can be used.
-pub struct Acquirer {
-    config: AcquirerConfig,
-    authorization: header::HeaderValue,
-    client: Client,
-    forward_client: Client,
-    pub connector: Box<dyn Connector>,
+/// An id of the acquirer's that may become part of a later call.
+fn is_id(id: &str) -> bool {
+    !id.is_empty()
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
-impl Acquirer {
-    /// From its entry in the acquirers file; reads its key.
-    pub fn new(config: AcquirerConfig) -> anyhow::Result<Self> {
-        let key = secret_from_file(&config.api_key_file)?;
-        let mut authorization = header::HeaderValue::from_str(&format!("Bearer {key}"))?;
-        authorization.set_sensitive(true);
-        let (connect, total) = (
-            Duration::from_millis(config.connect_ms),
-            Duration::from_millis(config.total_ms),
-        );
-        let connector: Box<dyn Connector> = match config.dialect {
-            Dialect::Json => Box::new(json::Json),
-        };
-        Ok(Self {
-            client: Client::new(connect, total),
-            forward_client: Client::new(connect, total),
-            config,
-            authorization,
-            connector,
-        })
-    }
-
-    /// What a capture costs the merchant.
-    pub fn fees(&self) -> &Fees {
-        &self.config.fees
-    }
-
-    pub fn name(&self) -> &str {
-        &self.config.name
-    }
-
-    pub fn destination(&self) -> &str {
-        &self.config.destination
-    }
-
-    pub fn settle_after_s(&self) -> i64 {
-        self.config.settle_after_s
-    }
-
-    /// How long a send may take, rounded up to seconds.
-    pub fn total_s(&self) -> i64 {
-        (self.config.total_ms / 1000) as i64 + 1
-    }
-
-    /// The client for sends by the vault on this acquirer's time limits.
-    pub fn forward_client(&self) -> &Client {
-        &self.forward_client
-    }
-
-    /// Makes a direct call; status and JSON body of the answer.
-    pub async fn call(&self, call: DirectCall) -> Result<(u16, Value), CallError> {
-        let body = call.body.map(|body| body.to_string()).unwrap_or_default();
-        let request = Request::builder()
-            .method(call.method)
-            .uri(format!("{}{}", self.config.base_url, call.path))
-            .header(header::AUTHORIZATION, self.authorization.clone())
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Bytes::from(body))
-            .map_err(|error| CallError::NotSent(error.to_string()))?;
-        let response = self.client.send(request).await?;
-        let body = serde_json::from_slice(response.body()).map_err(|_| {
-            CallError::Unknown(format!("status {} without JSON", response.status()))
-        })?;
-        Ok((response.status().as_u16(), body))
-    }
+/// Text that is there.
+fn some(value: &Value) -> Option<String> {
+    let text = value.as_str().filter(|text| !text.is_empty());
+    text.map(str::to_owned)
 }

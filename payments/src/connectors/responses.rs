@@ -9,10 +9,40 @@ pub struct Decline {
     pub decline_code: &'static str,
     /// Stripe's sentence to the buyer.
     pub message: &'static str,
-    /// The issuer or the network could not answer just now: another acquirer may be asked.
-    pub elsewhere: bool,
+    /// What may be done after it.
+    pub class: Class,
     /// `do_not_try_again`, `try_again_later` or `confirm_card_data`.
     pub advice: &'static str,
+}
+
+/// What may be done after a decline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Never again with this card's details: Visa's category 1, and what the issuer says of the card itself.
+    Hard,
+    /// The issuer was not reached or did not understand this acquirer: another one may be asked at once.
+    Soft,
+    /// The issuer's own no for now: the same answer everywhere, perhaps another one another day.
+    Later,
+    /// The issuer wants the buyer authenticated.
+    Authentication,
+}
+
+/// Visa's category 1 (Core Rules: the issuer will never approve): no reattempt, at any acquirer.
+pub const NEVER_AGAIN: [&str; 12] = [
+    "04", "07", "12", "14", "15", "41", "43", "46", "57", "R0", "R1", "R3",
+];
+
+/// The retry table.
+fn class_of(response_code: &str) -> Class {
+    match response_code {
+        // Invalid merchant, system troubles and the like: of this route, not of the card.
+        "03" | "06" | "19" | "58" | "91" | "92" | "96" | "N0" => Class::Soft,
+        "65" | "1A" => Class::Authentication,
+        "54" | "59" | "62" => Class::Hard,
+        code if NEVER_AGAIN.contains(&code) => Class::Hard,
+        _ => Class::Later,
+    }
 }
 
 const DECLINED: &str = "Your card was declined.";
@@ -23,14 +53,14 @@ pub const PROCESSING_ERROR: Decline = Decline {
     code: "processing_error",
     decline_code: "processing_error",
     message: PROCESSING,
-    elsewhere: true,
+    class: Class::Soft,
     advice: "try_again_later",
 };
 
 /// The decline that a response code stands for. An unlisted code is a generic decline.
 pub fn decline(response_code: &str) -> Decline {
     let (code, decline_code, message, advice) = match response_code {
-        "96" | "91" | "06" => return PROCESSING_ERROR,
+        "03" | "06" | "19" | "58" | "91" | "92" | "96" | "N0" => return PROCESSING_ERROR,
         "51" => (
             "card_declined",
             "insufficient_funds",
@@ -88,7 +118,7 @@ pub fn decline(response_code: &str) -> Decline {
         code,
         decline_code,
         message,
-        elsewhere: false,
+        class: class_of(response_code),
         advice,
     }
 }
@@ -96,6 +126,20 @@ pub fn decline(response_code: &str) -> Decline {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_has_its_class() {
+        for (codes, class) in [
+            ("41 43 04 07 14 15 57 R0 R1 R3 54 59", Class::Hard),
+            ("91 96 06 92 19 03 58", Class::Soft),
+            ("65 1A", Class::Authentication),
+            ("51 05 61 82 N7 ZZ", Class::Later),
+        ] {
+            for code in codes.split(' ') {
+                assert_eq!(decline(code).class, class, "{code}");
+            }
+        }
+    }
 
     #[test]
     fn response_codes_become_stripes_words() {

@@ -18,6 +18,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::app::App;
 use crate::error::{Error, Refusal};
 use crate::intents::{cancel, capture, confirm, create, retrieve, update};
+use crate::routing::explain;
 use crate::three_ds::{self, page};
 use crate::webhooks::{records, routes as endpoints};
 use crate::{
@@ -86,6 +87,7 @@ pub fn router(app: App) -> Router {
             "/v1/webhook_endpoints/{id}/roll_secret",
             post(endpoints::roll_secret),
         )
+        .route("/v1/routing/explain", post(explain::route))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_route)
         .layer(middleware::from_fn(echo_version))

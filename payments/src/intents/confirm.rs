@@ -21,6 +21,7 @@ use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::http::params::Params;
 use crate::payment_methods::{PaymentMethod, remember_card, remember_stored_card, take_token};
+use crate::routing::{self, limits};
 use crate::three_ds;
 
 /// Where the card comes from.
@@ -317,12 +318,11 @@ async fn begin(
     method: &PaymentMethod,
     exchanged: &Exchanged,
 ) -> Result<Attempt, Error> {
-    let first = app
-        .acquirers
-        .first()
-        .ok_or(Error::Internal("no acquirer is configured"))?;
+    let mut facts = routing::facts(app, intent, method, &wanted.confirmation);
+    facts.brand = Some(exchanged.card.brand.clone());
+    let first = routing::first(app, &facts)?;
     let attempt = Attempt::new(app, first, wanted, intent, method);
-    let taking = Taking::new(app, intent, method, exchanged);
+    let taking = Taking::new(app, wanted, intent, method, exchanged);
     let write = move |tx: &mut Tx<'_>| -> Result<Attempt, Error> {
         taking.take(tx)?;
         attempt.insert(tx)?;
@@ -339,10 +339,9 @@ async fn authenticate_first(
     method: &PaymentMethod,
     exchanged: &Exchanged,
 ) -> Result<three_ds::Authentication, Error> {
-    let first = app
-        .acquirers
-        .first()
-        .ok_or(Error::Internal("no acquirer is configured"))?;
+    let mut facts = routing::facts(app, intent, method, &wanted.confirmation);
+    facts.brand = Some(exchanged.card.brand.clone());
+    let first = routing::first(app, &facts)?;
     let asked = intent.details.request_three_d_secure.as_deref();
     let return_url = three_ds::carried::return_url(intent);
     let begin = three_ds::record::Begin {
@@ -359,7 +358,7 @@ async fn authenticate_first(
         return_url: return_url.as_deref(),
     };
     let begun = three_ds::Authentication::begin(app.three_ds()?, &begin, app.clock.now_ms());
-    let taking = Taking::new(app, intent, method, exchanged);
+    let taking = Taking::new(app, wanted, intent, method, exchanged);
     let write = move |tx: &mut Tx<'_>| -> Result<three_ds::Authentication, Error> {
         taking.take(tx)?;
         begun.insert(tx)?;
@@ -375,12 +374,24 @@ struct Taking {
     method: String,
     card: CardSummary,
     stored: Option<String>,
+    confirmation: String,
+    /// What reattempts of the card are counted by.
+    counted: Option<String>,
 }
 
 impl Taking {
-    fn new(app: &App, intent: &Intent, method: &PaymentMethod, exchanged: &Exchanged) -> Self {
+    fn new(
+        app: &App,
+        wanted: &Confirm,
+        intent: &Intent,
+        method: &PaymentMethod,
+        exchanged: &Exchanged,
+    ) -> Self {
+        let stored = || method.stored_card.clone();
         Self {
             app: app.clone(),
+            confirmation: wanted.confirmation.clone(),
+            counted: exchanged.fingerprint.clone().or_else(stored),
             intent: intent.clone(),
             method: method.id.clone(),
             card: exchanged.card.clone(),
@@ -404,6 +415,10 @@ impl Taking {
         remember_card(tx, &self.method, &self.card)?;
         if let Some(stored) = &self.stored {
             remember_stored_card(tx, &self.method, stored)?;
+        }
+        if let Some(counted) = &self.counted {
+            let (owner, confirmation) = (&intent.owner, &self.confirmation);
+            limits::remember(tx, owner, confirmation, counted, &self.card.brand)?;
         }
         Ok(())
     }

@@ -43,6 +43,16 @@ pub fn start(
     let clock = data_dir.join("clock").display().to_string();
     let path = |name: &str| data_dir.join(name).display().to_string();
     let secret = |name: &str| demo.secret(name).display().to_string();
+    let notify = [
+        ("json", "northbank"),
+        ("form", "southbank"),
+        ("xml", "westbank"),
+    ]
+    .map(|(dialect, name)| {
+        let payments = ports.url(ports::PAYMENTS);
+        format!("{dialect}={payments}/acquirers/{name}/notifications")
+    })
+    .join(",");
     let mut processes = Processes(vec![]);
     let mut run = |name: &'static str, health: u16, options: &[(&str, &str)]| {
         processes.start(data_dir, name, &ports.address(health), &clock, options)
@@ -57,6 +67,9 @@ pub fn start(
             ("--api-key-file", &secret("acquirer_key")),
             ("--public-url", &ports.url(ports::ACQUIRER)),
             ("--results-key-file", &secret("results_key")),
+            ("--form-key-file", &secret("acquirer_form_key")),
+            ("--xml-key-file", &secret("acquirer_xml_key")),
+            ("--notify", &notify),
         ],
     )?;
     run(

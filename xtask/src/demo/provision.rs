@@ -86,6 +86,8 @@ pub fn provision(data_dir: &Path, ports: Ports) -> anyhow::Result<Demo> {
         "webhook_secret",
         "acquirer_key",
         "results_key",
+        "acquirer_form_key",
+        "acquirer_xml_key",
     ] {
         write_secret(
             &secrets.join(name),
@@ -184,9 +186,11 @@ fn make(data_dir: &Path, ports: Ports) -> anyhow::Result<Value> {
         "merchant": merchant,
         "secret_key": key("sk", &[])?,
         "vault_key": key("rk", &scopes)?,
-        "service_key": key("svc", &[])?,
+        "service_key": key("svc", &["--scope", "fingerprint"])?,
         "webhook_secret": text(&answer("payments", &endpoint)?, "secret")?,
         "acquirer_key": format!("nb_{}", random_hex()?),
+        "acquirer_form_key": random_hex()?,
+        "acquirer_xml_key": format!("wb_{}", random_hex()?),
     }))
 }
 
@@ -218,27 +222,85 @@ currency = "/currency"
 reference = "/reference"
 response = ["/id", "/reference", "/status", "/amount", "/currency", "/response_code", "/auth_code", "/network_transaction_id", "/cvc_result", "/avs_result"]
 approved = {{ pointer = "/status", values = ["captured", "authorised"] }}
+
+[[destination]]
+name = "southbank"
+base_url = "{acquirer}"
+local = true
+merchants = ["*"]
+connect_ms = 2000
+total_ms = 10000
+headers = {{ authorization = {{ file = "secrets/acquirer_form_key", prefix = "Basic " }} }}
+
+[[destination.operation]]
+name = "authorise"
+kind = "authorise"
+method = "POST"
+path = "/form/gateway"
+body = "form"
+placeholders = {{ "card.number" = "/ACCT", "card.expiry.MMYY" = "/EXPDATE", "card.cvc" = "/CVV2", "card.name" = "/NAME", "three_d_secure.eci" = "/ECI", "three_d_secure.cavv" = "/CAVV", "three_d_secure.ds_transaction_id" = "/DSTRANSID", "three_d_secure.version" = "/THREEDSVERSION" }}
+amount = "/AMT"
+amount_format = "decimal"
+currency = "/CURRENCY"
+currency_format = "upper"
+reference = "/CUSTREF"
+response = ["/RESULT", "/RESPMSG", "/PNREF", "/CUSTREF", "/STATUS", "/AMT", "/CURRENCY", "/HOSTCODE", "/AUTHCODE", "/TRANSID", "/CVV2MATCH", "/AVSCODE"]
+approved = {{ pointer = "/STATUS", values = ["S", "A"] }}
+
+[[destination]]
+name = "westbank"
+base_url = "{acquirer}"
+local = true
+merchants = ["*"]
+connect_ms = 2000
+total_ms = 10000
+headers = {{ x-merchant-key = {{ file = "secrets/acquirer_xml_key" }} }}
+
+[[destination.operation]]
+name = "authorise"
+kind = "authorise"
+method = "POST"
+path = "/xml/service"
+body = "xml"
+root = "paymentService"
+sequence = ["/submit/order/amount", "/submit/order/paymentDetails"]
+placeholders = {{ "card.number" = "/submit/order/paymentDetails/card/cardNumber", "card.exp_month" = "/submit/order/paymentDetails/card/expiryDate/date/@month", "card.exp_year" = "/submit/order/paymentDetails/card/expiryDate/date/@year", "card.cvc" = "/submit/order/paymentDetails/card/cvc", "card.name" = "/submit/order/paymentDetails/card/cardHolderName", "three_d_secure.eci" = "/submit/order/threeDSecure/@eci", "three_d_secure.cavv" = "/submit/order/threeDSecure/@cavv", "three_d_secure.ds_transaction_id" = "/submit/order/threeDSecure/@dsTransactionId", "three_d_secure.version" = "/submit/order/threeDSecure/@version" }}
+amount = "/submit/order/amount/@value"
+currency = "/submit/order/amount/@currencyCode"
+currency_format = "upper"
+reference = "/submit/order/@orderCode"
+response = ["/reply/orderStatus"]
+approved = {{ pointer = "/reply/orderStatus/lastEvent", values = ["CAPTURED", "AUTHORISED"] }}
 "#,
         acquirer = ports.url(ports::ACQUIRER)
     )
 }
 
 fn acquirers(ports: Ports) -> String {
-    format!(
-        r#"# The acquirers that payments may use: `payments serve --acquirers`.
+    let acquirer = ports.url(ports::ACQUIRER);
+    let mut text =
+        String::from("# The acquirers that payments may use: `payments serve --acquirers`.\n");
+    for (name, dialect, key) in [
+        ("northbank", "json", "acquirer_key"),
+        ("southbank", "form", "acquirer_form_key"),
+        ("westbank", "xml", "acquirer_xml_key"),
+    ] {
+        text.push_str(&format!(
+            r#"
 [[acquirer]]
-name = "northbank"
-dialect = "json"
-destination = "northbank"
+name = "{name}"
+dialect = "{dialect}"
+destination = "{name}"
 base_url = "{acquirer}"
-api_key_file = "secrets/acquirer_key"
+api_key_file = "secrets/{key}"
 connect_ms = 2000
 total_ms = 12000
 settle_after_s = 60
 fees = {{ basis_points = 290, fixed = {{ usd = 30, eur = 25 }} }}
-"#,
-        acquirer = ports.url(ports::ACQUIRER)
-    )
+"#
+        ));
+    }
+    text
 }
 
 fn answer(program: &str, arguments: &[&str]) -> anyhow::Result<Value> {
