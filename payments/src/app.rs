@@ -46,6 +46,13 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The acquirer with this name, whoever asks.
+    pub fn acquirer_named(&self, name: &str) -> Option<&Acquirer> {
+        self.acquirers
+            .iter()
+            .find(|acquirer| acquirer.name() == name)
+    }
+
     /// The acquirer that a payment was made with.
     pub fn acquirer(&self, name: &str) -> Result<&Acquirer, Error> {
         let found = self

@@ -22,14 +22,16 @@ const LISTED: Listed = Listed {
 /// Acquirers pay out two days after a capture.
 const PAYOUT_DELAY_S: i64 = 2 * 24 * 60 * 60;
 
-const TYPES: &[&str] = &["charge", "refund", "refund_failure"];
+const TYPES: &[&str] = &["charge", "refund", "refund_failure", "adjustment"];
 
 /// A movement of the balance about to be written.
 pub struct Movement<'a> {
     pub owner: &'a Owner,
-    /// `charge`, `refund` or `refund_failure`.
+    /// `charge`, `refund`, `refund_failure` or `adjustment` (a dispute).
     pub kind: &'static str,
-    /// The charge's or refund's id.
+    /// What tells two movements of one kind and source apart.
+    pub step: &'static str,
+    /// The charge's, refund's or dispute's id.
     pub source: &'a str,
     pub currency: &'a str,
     /// Gross; what leaves the balance is negative.
@@ -44,6 +46,7 @@ impl<'a> Movement<'a> {
         Self {
             owner: &charge.owner,
             kind: "charge",
+            step: "",
             source: &charge.id,
             currency: &charge.currency,
             amount,
@@ -63,8 +66,8 @@ impl<'a> Movement<'a> {
         };
         tx.execute(
             "insert into balance_transactions (id, merchant, livemode, created_ms, type, source, currency, amount, fee,
-                 net, available_on, description)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                 net, available_on, description, step)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             params![
                 new_id("txn"),
                 &self.owner.merchant,
@@ -78,6 +81,7 @@ impl<'a> Movement<'a> {
                 self.amount - self.fee,
                 available_on,
                 self.description.clone(),
+                self.step,
             ],
         )?;
         Ok(())
@@ -113,6 +117,22 @@ fn object(row: &Row, now: i64) -> Result<Value, Error> {
         "status": if available_on <= now { "available" } else { "pending" },
         "type": kind,
     }))
+}
+
+/// The balance transactions of a source, oldest first.
+pub fn of_source(
+    tx: &mut Tx<'_>,
+    owner: &Owner,
+    source: &str,
+    now: i64,
+) -> Result<Vec<Value>, Error> {
+    let sql = format!(
+        "select {} from balance_transactions where source = $1 and merchant = $2 and livemode = $3
+         order by created_ms, step desc",
+        LISTED.columns
+    );
+    let rows = tx.all(&sql, params![source, &owner.merchant, owner.livemode])?;
+    rows.iter().map(|row| object(row, now)).collect()
 }
 
 /// The merchant's balance transaction with this id, if there is one.

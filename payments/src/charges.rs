@@ -32,7 +32,8 @@ pub const LISTED: Listed = Listed {
               (select details from payment_intents i where i.id = charges.intent), \
               (select customer from payment_intents i where i.id = charges.intent), \
               (select b.id from balance_transactions b where b.source = charges.id and b.type = 'charge') as balance_transaction, \
-              three_d_secure",
+              three_d_secure, \
+              (select cast(count(*) as bigint) from disputes d where d.charge = charges.id)",
 };
 
 /// A charge's customer is its intent's.
@@ -64,6 +65,7 @@ pub struct Charge {
     customer: Option<String>,
     balance_transaction: Option<String>,
     three_d_secure: Option<Value>,
+    disputed: bool,
 }
 
 impl Charge {
@@ -103,6 +105,7 @@ impl Charge {
             customer: None,
             balance_transaction: None,
             three_d_secure: None,
+            disputed: false,
         }
     }
 
@@ -157,6 +160,7 @@ impl Charge {
             customer: row.get(29)?,
             balance_transaction: row.get(30)?,
             three_d_secure: three_d_secure.as_deref().map(from_column).transpose()?,
+            disputed: row.get::<i64>(32)? > 0,
         })
     }
 
@@ -227,7 +231,7 @@ impl Charge {
             "currency": self.currency,
             "customer": self.customer,
             "description": self.details.description,
-            "disputed": false,
+            "disputed": self.disputed,
             "failure_balance_transaction": null,
             "failure_code": self.failure.as_ref().map(|failure| &failure.0),
             "failure_message": self.failure.as_ref().map(|failure| &failure.2),

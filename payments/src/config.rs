@@ -58,9 +58,16 @@ pub struct Fees {
     pub basis_points: u16,
     /// Smallest currency units, by currency.
     pub fixed: std::collections::BTreeMap<String, u32>,
+    /// For a chargeback, smallest currency units, by currency; not given back.
+    pub dispute: std::collections::BTreeMap<String, u32>,
 }
 
 impl Fees {
+    /// What a chargeback costs.
+    pub fn of_dispute(&self, currency: &str) -> i64 {
+        i64::from(self.dispute.get(currency).copied().unwrap_or(0))
+    }
+
     /// The fee, rounded half up; never more than the amount.
     pub fn of(&self, amount: i64, currency: &str) -> i64 {
         let part = (amount * i64::from(self.basis_points) + 5_000).div_euclid(10_000);

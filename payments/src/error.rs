@@ -23,6 +23,9 @@ pub enum Error {
     /// The vault cannot be used, or said something it should not have said.
     #[error("vault: {0}")]
     Vault(String),
+    /// An acquirer did not answer; nothing is known to have changed there.
+    #[error("no answer from the acquirer: {0}")]
+    Acquirer(&'static str),
     /// Every acquirer was taken out by an operator.
     #[error("no acquirer can be used")]
     NoRoute,
@@ -129,7 +132,7 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.status,
             Self::Card(_) => StatusCode::PAYMENT_REQUIRED,
-            Self::Vault(_) | Self::NoRoute => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Vault(_) | Self::NoRoute | Self::Acquirer(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -143,6 +146,11 @@ impl Error {
                 "type": "api_error",
                 "message": "The card vault cannot be reached just now. Nothing was charged by this call; \
                             try again with the same Idempotency-Key.",
+            }),
+            Self::Acquirer(_) => json!({
+                "type": "api_error",
+                "message": "The acquirer did not answer. What you sent is kept; try again with the same \
+                            Idempotency-Key.",
             }),
             Self::NoRoute => json!({
                 "type": "api_error",

@@ -8,6 +8,8 @@
 //! | `merchant_balance` | what the merchant is owed (credit) |
 //! | `fees` | what the merchant paid for captures (credit) |
 //! | `refund_reserve` | refunds that the acquirer has not acknowledged |
+//! | `bank` | what acquirers paid out |
+//! | `acquirer_costs` | what acquirers kept of it |
 
 use store::{Tx, params};
 
@@ -23,6 +25,8 @@ const RECEIVABLE: &str = "acquirer_receivable";
 const MERCHANT: &str = "merchant_balance";
 const FEES: &str = "fees";
 const RESERVE: &str = "refund_reserve";
+const BANK: &str = "bank";
+const COSTS: &str = "acquirer_costs";
 
 /// An amount that moves between two accounts, once per name.
 struct Transfer<'a> {
@@ -169,4 +173,66 @@ pub fn refund(
         ..of_charge(charge, "", debit, credit)
     }
     .post(tx, now_ms)
+}
+
+/// A chargeback takes `amount` (negative) with a fee, or its end gives it back.
+pub fn dispute(
+    tx: &mut Tx<'_>,
+    charge: &Charge,
+    dispute: &str,
+    step: &str,
+    amount: i64,
+    fee: i64,
+    now_ms: i64,
+) -> Result<(), Error> {
+    Transfer {
+        name: format!("{dispute}:{step}"),
+        amount,
+        ..of_charge(charge, "", RECEIVABLE, MERCHANT)
+    }
+    .post(tx, now_ms)?;
+    if fee == 0 {
+        return Ok(());
+    }
+    Transfer {
+        name: format!("{dispute}:{step}:fee"),
+        amount: fee,
+        ..of_charge(charge, "", MERCHANT, FEES)
+    }
+    .post(tx, now_ms)
+}
+
+/// A line of a settlement file.
+pub struct Paid<'a> {
+    /// Its name among transfers.
+    pub name: String,
+    pub owner: &'a Owner,
+    pub intent: &'a str,
+    pub currency: &'a str,
+    /// Negative when it left us.
+    pub gross: i64,
+    pub fee: i64,
+}
+
+/// What an acquirer paid out is at the bank, less what it kept.
+pub fn settle(tx: &mut Tx<'_>, paid: &Paid<'_>, now_ms: i64) -> Result<(), Error> {
+    for (step, debit, amount) in [
+        ("net", BANK, paid.gross - paid.fee),
+        ("fee", COSTS, paid.fee),
+    ] {
+        if amount == 0 {
+            continue;
+        }
+        Transfer {
+            name: format!("{}:{step}", paid.name),
+            owner: paid.owner,
+            currency: paid.currency,
+            intent: paid.intent,
+            debit,
+            credit: RECEIVABLE,
+            amount,
+        }
+        .post(tx, now_ms)?;
+    }
+    Ok(())
 }

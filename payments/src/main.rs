@@ -14,10 +14,10 @@ mod charges;
 mod cli;
 mod commands;
 mod config;
-#[expect(dead_code, reason = "disputes and settlement files are read next")]
 mod connectors;
 mod currency;
 mod customers;
+mod disputes;
 mod error;
 mod events;
 mod exchange;
@@ -25,6 +25,7 @@ mod http;
 mod intents;
 mod late;
 mod ledger;
+mod notifications;
 mod operate;
 mod operations;
 mod outcome;
@@ -34,6 +35,7 @@ mod resolver;
 mod routing;
 mod saved_cards;
 mod seal;
+mod settlement;
 mod setup_intents;
 mod three_ds;
 mod trigger;
@@ -63,6 +65,7 @@ const MIGRATIONS: &[Migration] = &[
         "0006_three_d_secure",
         include_str!("schema/0006_three_d_secure.sql"),
     ),
+    ("0007_disputes", include_str!("schema/0007_disputes.sql")),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use crate::app::{App, Origin, Owner};
 use crate::charges::Charge;
 use crate::connectors::Operation as Kind;
 use crate::currency;
+use crate::disputes;
 use crate::error::{Error, Refusal};
 use crate::http::call::Call;
 use crate::http::expand::Expand;
@@ -200,6 +201,11 @@ async fn reserve(
             return Ok(begun);
         }
         let charge = wanted.find_charge(tx, &owner)?;
+        if disputes::holds_money(tx, &charge.id)? {
+            let message =
+                "The charge has been charged back: the buyer's bank has its money already.";
+            return Err(Refusal::new("charge_disputed", message).into());
+        }
         let left = charge.amount_captured - charge.amount_refunded - charge.refund_reserved;
         let amount = wanted.amount.unwrap_or(left);
         let reserved = tx.execute(

@@ -10,6 +10,7 @@ use service::listen::Stop;
 
 use crate::app::App;
 use crate::attempts::{self, Attempt};
+use crate::disputes;
 use crate::error::Error;
 use crate::http::idempotency;
 use crate::late;
@@ -17,6 +18,7 @@ use crate::operate;
 use crate::operations;
 use crate::outcome::{self, Outcome};
 use crate::payment_methods;
+use crate::settlement;
 use crate::three_ds;
 use store::{Tx, params};
 
@@ -25,6 +27,8 @@ const POLL: Duration = Duration::from_millis(500);
 const LEASE: i64 = 30;
 /// Waits between inquiries, seconds.
 const WAITS: [i64; 6] = [1, 2, 5, 15, 60, 300];
+/// Seconds between questions for disputes and settlement files.
+const REPORTS_EVERY: i64 = 60;
 /// Housekeeping happens every so many polls.
 const SWEEP_EVERY: u32 = 600;
 
@@ -33,6 +37,7 @@ const DONE_KEPT: i64 = 7 * 24 * 60 * 60;
 
 /// Runs until `stop`.
 pub async fn run(app: App, stop: Stop) {
+    let acquirers = tokio::spawn(ask_acquirers(app.clone()));
     for round in 0u32.. {
         if let Err(error) = once(&app).await {
             tracing::error!(%error, "resolver");
@@ -43,9 +48,32 @@ pub async fn run(app: App, stop: Stop) {
             tracing::error!(%error, "sweep");
         }
         tokio::select! {
-            () = stop.wait() => return,
+            () = stop.wait() => {
+                acquirers.abort();
+                return;
+            }
             () = app.resolve.notified() => {}
             () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+/// Reads what acquirers report by themselves: disputes and settlement files. By the service's clock, so that a test
+/// that moves it need not wait.
+async fn ask_acquirers(app: App) {
+    let mut asked = i64::MIN;
+    loop {
+        tokio::time::sleep(POLL).await;
+        let now = app.clock.now();
+        if now.saturating_sub(asked) < REPORTS_EVERY {
+            continue;
+        }
+        asked = now;
+        if let Err(error) = disputes::sync::all(&app).await {
+            tracing::error!(%error, "disputes");
+        }
+        if let Err(error) = settlement::read(&app).await {
+            tracing::error!(%error, "settlement files");
         }
     }
 }

@@ -22,7 +22,8 @@ use crate::routing::explain;
 use crate::three_ds::{self, page};
 use crate::webhooks::{records, routes as endpoints};
 use crate::{
-    balance, charges, customers, events, payment_methods, refunds, saved_cards, setup_intents,
+    balance, charges, customers, disputes, events, notifications, payment_methods, refunds,
+    saved_cards, setup_intents,
 };
 
 /// The version of Stripe's API whose shapes these are.
@@ -86,6 +87,16 @@ pub fn router(app: App) -> Router {
         .route(
             "/v1/webhook_endpoints/{id}/roll_secret",
             post(endpoints::roll_secret),
+        )
+        .route("/v1/disputes", get(disputes::list))
+        .route(
+            "/v1/disputes/{id}",
+            get(disputes::retrieve).post(disputes::update),
+        )
+        .route("/v1/disputes/{id}/close", post(disputes::close))
+        .route(
+            "/acquirers/{name}/notifications",
+            post(notifications::receive),
         )
         .route("/v1/routing/explain", post(explain::route))
         .fallback(unknown_route)
