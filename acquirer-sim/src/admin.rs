@@ -71,22 +71,25 @@ async fn book_entries(
     Ok(Json(json!({ "entries": entries })))
 }
 
-/// How the payments of a reference stand, at every acquirer.
+/// How payments stand, at every acquirer: those of a reference, or the last thousand.
 async fn payments(
     State(bank): State<Bank>,
     query: Result<Query<BookQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(query) = query.map_err(|_| Problem::field("reference"))?;
-    let reference = query.reference.unwrap_or_default();
     let now = bank.0.clock.now_ms();
     let read = move |tx: &mut store::Tx<'_>| {
         let mut all = Vec::new();
         for acquirer in Acquirer::ALL {
-            for payment in book::by_reference(tx, acquirer, &reference)? {
+            let payments = match &query.reference {
+                Some(reference) => book::by_reference(tx, acquirer, reference)?,
+                None => book::latest(tx, acquirer, SHOWN)?,
+            };
+            for payment in payments {
                 all.push(json!({
                     "acquirer": acquirer.name(), "id": payment.id, "reference": payment.reference,
-                    "status": payment.status(now), "authorised": payment.authorised, "captured": payment.captured,
-                    "refunded": payment.refunded, "currency": payment.currency,
+                    "status": payment.status(now), "requested": payment.requested, "authorised": payment.authorised,
+                    "captured": payment.captured, "refunded": payment.refunded, "currency": payment.currency,
                 }));
             }
         }

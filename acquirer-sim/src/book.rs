@@ -255,6 +255,19 @@ pub(crate) fn by_reference(
         .collect()
 }
 
+/// The acquirer's last payments, newest first.
+pub(crate) fn latest(
+    tx: &mut Tx<'_>,
+    acquirer: Acquirer,
+    most: i64,
+) -> Result<Vec<Payment>, Error> {
+    let sql = format!("{PAYMENT} where p.dialect = $1 order by p.created_at desc, p.id limit $2");
+    tx.all(&sql, params![acquirer.name(), most])?
+        .iter()
+        .map(payment)
+        .collect()
+}
+
 /// The acquirer's payment with this id.
 pub(crate) fn by_id(
     tx: &mut Tx<'_>,

@@ -184,8 +184,13 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        if self.status().is_server_error() {
-            tracing::error!(error = %self, "request failed");
+        match self {
+            // Said by what is outside of this program.
+            Self::NoRoute | Self::Acquirer(_) => tracing::warn!(error = %self, "request failed"),
+            _ if self.status().is_server_error() => {
+                tracing::error!(error = %self, "request failed");
+            }
+            _ => {}
         }
         (self.status(), axum::Json(self.body())).into_response()
     }

@@ -35,6 +35,8 @@ pub enum Card {
     FaultAtFirst,
     /// The vault sends it and dies before it answers; it has the outcome recorded.
     VaultHangs,
+    /// The first acquirer answers when the test releases it; the second approves at once.
+    HangsAtFirst,
     /// The issuer declines it until the buyer is authenticated, which goes like this.
     Wants(Asked),
     /// It approves without; asked, the issuer answers like this.
@@ -80,12 +82,30 @@ pub struct Book {
     pub refuse_operations: bool,
     /// Inquiries are answered 500.
     pub inquiries_down: bool,
+    /// References that were reversed, when the acquirer takes reversals at all.
+    pub reversals: Option<Vec<String>>,
+    /// What the vault answers as every card's fingerprint.
+    pub fingerprint: Option<String>,
+    /// Sends that hang at the first acquirer.
+    pub hanging: usize,
+    released: bool,
+    /// The payment that a lost request would have made.
+    lost: Option<Value>,
     pub inquiries: usize,
     pub three_ds: ThreeDs,
 }
 
 #[derive(Clone, Default)]
 pub struct Bank(Arc<Mutex<Book>>);
+
+impl Book {
+    /// The request that was lost arrives after all.
+    pub fn approve_what_was_lost(&mut self) {
+        let payment = self.lost.take().expect("a lost request");
+        let id = payment["id"].as_str().expect("an id").to_owned();
+        self.payments.insert(id, payment);
+    }
+}
 
 pub const SERVICE_KEY: &str = "svc_test_for_the_tests";
 pub const ACQUIRER_KEY: &str = "acquirer-key";
@@ -135,8 +155,13 @@ impl Bank {
         self.book()
             .payments
             .values()
-            .filter(|payment| payment["status"] != "declined")
+            .filter(|payment| payment["status"] != "declined" && payment["status"] != "voided")
             .count()
+    }
+
+    /// Lets everything go on that hangs.
+    pub fn release(&self) {
+        self.book().released = true;
     }
 
     pub async fn serve(&self) -> String {
@@ -147,6 +172,7 @@ impl Bank {
             .route("/v1/attempts/close", post(close))
             .route("/json/v1/payments", get(inquiry))
             .route("/json/v1/payments/{id}/{verb}", post(operation))
+            .route("/json/v1/reversals", post(reversal))
             .with_state(self.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
@@ -238,6 +264,9 @@ async fn exchange(
     }
     let storage = body.purpose == Purpose::Storage;
     let mut answer = json!({ "card": shown() });
+    if let Some(fingerprint) = &book.fingerprint {
+        answer["fingerprint"] = json!(fingerprint);
+    }
     if storage || body.store.is_some() {
         let id = row
             .stored
@@ -306,7 +335,7 @@ async fn forward(
     if !from_payments(&headers) {
         return problem(Code::Unauthenticated);
     }
-    let (answer, hangs) = {
+    let (answer, hangs, at_first) = {
         let mut book = bank.book();
         if let Some(recorded) = book.attempts.get(&body.attempt) {
             return Json(recorded.clone()).into_response();
@@ -331,10 +360,18 @@ async fn forward(
             row.active = true;
         }
         let areq_hangs = card == Card::Wants(Asked::VaultHangs) && body.operation == "authenticate";
-        (answer, card == Card::VaultHangs || areq_hangs)
+        let at_first = card == Card::HangsAtFirst && body.destination == "acquirer";
+        (answer, card == Card::VaultHangs || areq_hangs, at_first)
     };
     if hangs {
         std::future::pending::<()>().await;
+    }
+    if at_first {
+        bank.book().hanging += 1;
+        while !bank.book().released {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        bank.book().hanging -= 1;
     }
     Json(answer).into_response()
 }
@@ -364,7 +401,10 @@ fn send(book: &mut Book, card: Card, forward: &Forward) -> Value {
         Card::NotSentToFirst if first => return failed("none", "connect"),
         Card::FaultAtFirst if first => charged("declined", "96"),
         Card::NotSent => return failed("none", "connect"),
-        Card::RequestLost => return failed("all", "timeout"),
+        Card::RequestLost => {
+            book.lost = Some(charged(status, "00"));
+            return failed("all", "timeout");
+        }
         Card::Declines(code) => charged("declined", code),
         Card::Wants(_) if !book.three_ds.proves(forward) => charged("declined", "1A"),
         _ => charged(status, "00"),
@@ -410,6 +450,22 @@ async fn inquiry(
         .filter(|payment| payment["reference"] == query["reference"])
         .collect();
     Json(json!({ "payments": found })).into_response()
+}
+
+async fn reversal(State(bank): State<Bank>, Json(body): Json<Value>) -> Response {
+    let mut book = bank.book();
+    let Some(reversals) = &mut book.reversals else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let reference = body["reference"].as_str().expect("a reference").to_owned();
+    reversals.push(reference.clone());
+    for payment in book.payments.values_mut() {
+        if payment["reference"] == *reference {
+            payment["status"] = json!("voided");
+            payment["captured_amount"] = json!(0);
+        }
+    }
+    Json(json!({ "reference": reference, "status": "reversed" })).into_response()
 }
 
 async fn operation(

@@ -176,6 +176,7 @@ impl World {
             .arg("--clock-file")
             .arg(file("clock"))
             .args(&self.flags)
+            .args(self.routing())
             .env("CARDSEAL_LOG", "debug")
             .stdin(Stdio::null())
             .stderr(log)
@@ -198,6 +199,15 @@ impl World {
         }
     }
 
+    fn routing(&self) -> Vec<PathBuf> {
+        let file = self.folder.join("routing.toml");
+        if file.exists() {
+            vec!["--routing".into(), file]
+        } else {
+            vec![]
+        }
+    }
+
     /// Restarts with a second acquirer behind the first.
     pub async fn add_acquirer(&mut self) {
         self.kill();
@@ -208,6 +218,74 @@ impl World {
             .replace("\"acquirer\"", "\"other\"");
         std::fs::write(&file, format!("{first}\n{second}")).expect("written");
         self.run().await;
+    }
+
+    /// Restarts with a second acquirer and rules.
+    pub async fn add_acquirer_with(&mut self, rules: &str) {
+        self.write_rules(rules);
+        self.add_acquirer().await;
+    }
+
+    /// The rules of the next start.
+    pub fn write_rules(&self, rules: &str) {
+        std::fs::write(self.folder.join("routing.toml"), rules).expect("written");
+    }
+
+    /// Restarts with another acquirers file.
+    pub async fn replace_in_acquirers(&mut self, old: &str, new: &str) {
+        self.kill();
+        let file = self.folder.join("acquirers.toml");
+        let text = std::fs::read_to_string(&file).expect("the file");
+        assert!(text.contains(old), "{text}");
+        std::fs::write(&file, text.replace(old, new)).expect("written");
+        self.run().await;
+    }
+
+    /// Runs a command of the program on this database.
+    pub fn operate(&self, arguments: &[&str]) {
+        let output = Command::new(env!("CARGO_BIN_EXE_payments"))
+            .args(arguments)
+            .args(["--database", &self.database])
+            .output()
+            .expect("run");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {error}");
+    }
+
+    /// Waits until a payment would go there; to nobody when empty.
+    pub async fn until_chosen(&self, acquirer: &str) {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let form = [("amount", "100"), ("currency", "usd")];
+            let why = self.post("/v1/routing/explain", &form).await.ok().json;
+            if why["chosen"].as_str().unwrap_or_default() == acquirer {
+                return;
+            }
+            assert!(Instant::now() < until, "{why}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The one attempt whose outcome is unknown, and what the acquirer calls it.
+    pub async fn unknown_attempt(&self) -> (String, String) {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let sql = "select id, created_ms from attempts where state = 'unknown' and instruction is null";
+            if let [(id, _)] = &self.rows(sql).await[..] {
+                return (id.clone(), format!("pay_{id}"));
+            }
+            assert!(Instant::now() < until, "no unknown attempt");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// `/metrics`.
+    pub async fn metrics(&self) -> String {
+        let request = Request::get(format!("{}/metrics", self.admin))
+            .body(Bytes::new())
+            .expect("a request");
+        let answer = self.client.send(request).await.expect("an answer");
+        String::from_utf8(answer.body().to_vec()).expect("text")
     }
 
     /// kill -9.
