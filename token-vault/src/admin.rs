@@ -248,6 +248,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         root,
         store,
         tenants: TenantKeys::default(),
+        keys: Default::default(),
         epochs: Epochs::new(&process),
         replicas: Replicas::new(&process),
         sealing: Default::default(),

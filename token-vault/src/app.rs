@@ -12,6 +12,7 @@ use crate::crypto::root::Root;
 use crate::crypto::sealing::SealingKeys;
 use crate::forward::Destinations;
 use crate::forward::retry::CvvPolicy;
+use crate::http::KeyCache;
 use crate::http::doors::Doors;
 use crate::public::FrameFiles;
 use crate::replicas::Replicas;
@@ -29,6 +30,8 @@ pub struct Parts {
     pub root: Root,
     /// Tenant keys that were unwrapped.
     pub tenants: TenantKeys,
+    /// API keys that were looked up within this second.
+    pub keys: KeyCache,
     /// Keys of CVVs.
     pub epochs: Epochs,
     /// The other processes on this database.

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the repository's commands. This file is their table of contents; each has a module of its own.
 
+mod bench;
 mod clock;
 mod demo;
 mod frame;
@@ -8,6 +9,7 @@ mod postgres;
 mod roots;
 mod saq_a;
 mod say;
+mod soak;
 mod steps;
 mod test;
 mod workspace;
@@ -30,6 +32,10 @@ enum Command {
     Demo(demo::Options),
     /// Everything: format, lints, walls, tests on both stores, browser tests.
     Test,
+    /// The measured figures, each beside its baseline: a table, and target/bench.json.
+    Bench(bench::Options),
+    /// The long campaigns: kills, races and restarts against the model, round after round.
+    Soak(soak::Options),
     /// Move a demo's clock.
     Clock(clock::Options),
     /// Say what breaks SAQ A eligibility on a merchant's payment page; exit 1 when something does.
@@ -45,6 +51,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Demo(options) => demo::run(&options),
         Command::Clock(options) => clock::run(&options),
         Command::SaqACheck(options) => return saq_a::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Test => {
             // 2: what could run passed, something could not run here.
             let skipped = test::run()? == test::Outcome::Skipped;

@@ -71,6 +71,48 @@ fn on_server(server: String, sql: String) -> Result<(), postgres::Error> {
     std::thread::spawn(work).join().unwrap_or(Ok(()))
 }
 
+/// How many sessions of a PostgreSQL database sit in an open transaction without doing anything; 0 for SQLite.
+///
+/// # Panics
+/// When the server does not answer.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a test that cannot look cannot pass")]
+pub fn idle_in_transaction(location: &Location) -> i64 {
+    let Location::Postgres(url) = location else {
+        return 0;
+    };
+    let url = url.clone();
+    let look = move || {
+        let sql = "select count(*) from pg_stat_activity
+                   where datname = current_database() and state like 'idle in transaction%'";
+        let row = postgres::Client::connect(&url, postgres::NoTls)?.query_one(sql, &[])?;
+        row.try_get(0)
+    };
+    let looked: Result<i64, postgres::Error> =
+        std::thread::spawn(look).join().expect("the look-up ends");
+    looked.expect("PostgreSQL answers")
+}
+
+/// How often a PostgreSQL server has synced its write-ahead log.
+///
+/// # Errors
+/// When the server does not answer.
+pub fn wal_syncs(url: &str) -> anyhow::Result<i64> {
+    let url = url.to_owned();
+    let look = move || {
+        let mut client = postgres::Client::connect(&url, postgres::NoTls)?;
+        // The view lags behind by up to a second unless the backends are idle.
+        client.batch_execute("select pg_sleep(1.2)")?;
+        client
+            .query_one("select wal_sync from pg_stat_wal", &[])?
+            .try_get(0)
+    };
+    let looked: Result<i64, postgres::Error> = std::thread::spawn(look)
+        .join()
+        .map_err(|_| anyhow::anyhow!("the look-up ended"))?;
+    Ok(looked?)
+}
+
 fn with_database(server: &str, name: &str) -> String {
     let (base, query) = server
         .split_once('?')

@@ -1,9 +1,10 @@
 //! Tests only: fresh databases on every store ([`database`]), HTTP as a client would speak it ([`http`]), and the
-//! built programs as processes ([`programs`]).
+//! built programs as processes ([`programs`], [`vault`]).
 
 pub mod database;
 pub mod http;
 pub mod programs;
+pub mod vault;
 
 pub use http::Http;
 pub use programs::Demo;

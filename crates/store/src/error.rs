@@ -19,6 +19,9 @@ pub enum Error {
     /// A column is missing or of another type: the code and the schema disagree.
     #[error("column {0} is not of the type that the code expects")]
     Column(usize),
+    /// No connection; nothing was done.
+    #[error("{0}")]
+    Unreachable(String),
     /// The commit was sent and nobody knows whether it took: treat what was asked as unknown.
     #[error("the commit was not acknowledged; its outcome is unknown: {0}")]
     CommitUnknown(String),

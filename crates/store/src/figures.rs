@@ -18,11 +18,11 @@ pub(crate) struct Counters {
 pub struct Figures {
     /// Pieces of work that wait now.
     pub waiting: u64,
-    /// Commits (for a reading queue: reads).
+    /// Commits, each of one or more pieces of work; what only rolled back is none. On SQLite each is an fsync.
     pub commits: u64,
-    /// Pieces of work in those commits.
+    /// Pieces of work that were done.
     pub committed: u64,
-    /// Time spent on them, microseconds, the commit included.
+    /// Time spent on them, microseconds, the commits included.
     pub micros: u64,
 }
 
@@ -35,8 +35,12 @@ impl Counters {
         self.taken.fetch_add(jobs as u64, Relaxed);
     }
 
-    pub(crate) fn committed(&self, jobs: usize, took: Duration) {
+    /// A commit was sent: on SQLite that is an fsync.
+    pub(crate) fn commit(&self) {
         self.groups.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn done(&self, jobs: usize, took: Duration) {
         self.grouped.fetch_add(jobs as u64, Relaxed);
         self.micros.fetch_add(took.as_micros() as u64, Relaxed);
     }

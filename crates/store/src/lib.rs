@@ -27,10 +27,10 @@ pub use value::{Row, Value};
 
 use std::any::Any;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use job::{Job, Queue, Task};
-use lane::Context;
+use lane::{Context, Lane};
 
 /// Where the data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     writes: Queue,
     reads: Queue,
+    /// SQLite's connections for look-ups on the caller's thread; empty for PostgreSQL.
+    here: Mutex<Vec<rusqlite::Connection>>,
     postgres: bool,
     context: Context,
 }
@@ -76,19 +78,20 @@ impl Store {
     /// What stood in the way; the message says what to do.
     pub fn open(location: &Location, migrations: &[Migration]) -> Result<Self, Error> {
         let context = Context::default();
-        let (writes, reads, postgres) = match location {
+        let (writes, reads, here, postgres) = match location {
             Location::Sqlite(path) => {
                 let (writes, reads) = sqlite::open(path, migrations, &context)?;
-                (writes, reads, false)
+                (writes, reads, sqlite::readers(path)?, false)
             }
             Location::Postgres(url) => {
                 let (writes, reads) = pg::open(url, migrations, &context)?;
-                (writes, reads, true)
+                (writes, reads, vec![], true)
             }
         };
         Ok(Self(Arc::new(Inner {
             writes,
             reads,
+            here: Mutex::new(here),
             postgres,
             context,
         })))
@@ -118,6 +121,29 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Retry + Send + 'static,
     {
+        run(&self.0.reads, work).await
+    }
+
+    /// [`read`](Self::read) for a look-up by key: on SQLite it runs on the caller's thread, because two hops between
+    /// threads cost several times what the look-up does. A scan would hold up the thread's other work.
+    ///
+    /// # Errors
+    /// The error of `work`, or the store's.
+    pub async fn look_up<T, E, F>(&self, mut work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Retry + Send + 'static,
+    {
+        let free = || self.0.here.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = free().pop();
+        if let Some(connection) = connection {
+            // A panic costs the connection and, like any in a handler, the request.
+            let lane = Lane::reader(&self.0.context);
+            let found = work(&mut Tx::sqlite(&connection, &lane));
+            free().push(connection);
+            return found;
+        }
         run(&self.0.reads, work).await
     }
 

@@ -37,6 +37,9 @@ pub(crate) fn open(
     writer.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;",
     )?;
+    // Ids are random, so writes land all over the tree: 16 MB of pages at hand, and a longer log between checkpoints,
+    // which write a page once however often it changed.
+    writer.execute_batch("PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4000;")?;
     writer.execute_batch("BEGIN IMMEDIATE")?;
     migrate::up(&mut Tx::sqlite(&writer, &Lane::default()), migrations)?;
     writer.execute_batch("COMMIT")?;
@@ -49,8 +52,7 @@ pub(crate) fn open(
         .map_err(Error::Directory)?;
     let (reads, inbox) = queue();
     for _ in 0..READERS {
-        let reader = connect(path, OpenFlags::default())?;
-        reader.execute_batch("PRAGMA query_only=ON")?;
+        let reader = reader(path)?;
         let (inbox, lane) = (inbox.clone(), Lane::reader(context));
         thread::Builder::new()
             .name("store-reader".into())
@@ -58,6 +60,17 @@ pub(crate) fn open(
             .map_err(Error::Directory)?;
     }
     Ok((writes, reads))
+}
+
+/// Connections that only read.
+pub(crate) fn readers(path: &Path) -> Result<Vec<Connection>, Error> {
+    (0..READERS).map(|_| reader(path)).collect()
+}
+
+fn reader(path: &Path) -> Result<Connection, Error> {
+    let reader = connect(path, OpenFlags::default())?;
+    reader.execute_batch("PRAGMA query_only=ON")?;
+    Ok(reader)
 }
 
 // A database is its owner's to read; the write-ahead log takes the mode of its database.
@@ -84,12 +97,15 @@ fn write_loop(connection: &Connection, inbox: &Inbox, lane: &Lane) {
     while let Some(mut jobs) = inbox.take(GROUP) {
         let started = Instant::now();
         let committed = group(connection, &mut jobs, lane);
-        inbox.1.committed(jobs.len(), started.elapsed());
+        if matches!(committed, Ok(true)) {
+            inbox.1.commit();
+        }
+        inbox.1.done(jobs.len(), started.elapsed());
         for job in jobs {
             job.answer(
                 committed
                     .as_ref()
-                    .copied()
+                    .map(|_| ())
                     .map_err(|e| Error::CommitUnknown(e.to_string())),
             );
         }
@@ -99,20 +115,37 @@ fn write_loop(connection: &Connection, inbox: &Inbox, lane: &Lane) {
     }
 }
 
-// One transaction for the group, a savepoint for each member: a member that fails rolls back alone.
-fn group(connection: &Connection, jobs: &mut [Job], lane: &Lane) -> Result<(), Error> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    for job in jobs {
-        connection.execute_batch("SAVEPOINT member")?;
-        if job.run(&mut Tx::sqlite(connection, lane)) != Outcome::Keep {
-            connection.execute_batch("ROLLBACK TO member")?;
+// One transaction for the group, a savepoint for each member: a member that fails rolls back alone. Whether there was
+// something to commit.
+fn group(connection: &Connection, jobs: &mut [Job], lane: &Lane) -> Result<bool, Error> {
+    // Whatever went wrong, no transaction is left open; SQLite may have rolled it back itself.
+    together(connection, jobs, lane).inspect_err(|_| drop(step(connection, "ROLLBACK")))
+}
+
+fn together(connection: &Connection, jobs: &mut [Job], lane: &Lane) -> Result<bool, Error> {
+    step(connection, "BEGIN IMMEDIATE")?;
+    let mut kept = false;
+    if let [job] = jobs {
+        kept = job.run(&mut Tx::sqlite(connection, lane)) == Outcome::Keep;
+    } else {
+        for job in jobs {
+            step(connection, "SAVEPOINT member")?;
+            if job.run(&mut Tx::sqlite(connection, lane)) == Outcome::Keep {
+                kept = true;
+            } else {
+                step(connection, "ROLLBACK TO member")?;
+            }
+            step(connection, "RELEASE member")?;
         }
-        connection.execute_batch("RELEASE member")?;
     }
-    connection.execute_batch("COMMIT").map_err(|error| {
-        drop(connection.execute_batch("ROLLBACK"));
-        Error::from(error)
-    })
+    step(connection, if kept { "COMMIT" } else { "ROLLBACK" })?;
+    Ok(kept)
+}
+
+// Prepared once, unlike `execute_batch`.
+fn step(connection: &Connection, sql: &str) -> Result<(), Error> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 fn read_loop(connection: &Connection, inbox: &Inbox, lane: &Lane) {
@@ -120,7 +153,7 @@ fn read_loop(connection: &Connection, inbox: &Inbox, lane: &Lane) {
         for mut job in jobs {
             let started = Instant::now();
             job.run(&mut Tx::sqlite(connection, lane));
-            inbox.1.committed(1, started.elapsed());
+            inbox.1.done(1, started.elapsed());
             job.answer(Ok(()));
         }
     }

@@ -12,6 +12,8 @@ use crate::{Error, Row, Value};
 pub struct Tx<'a> {
     connection: Connection<'a>,
     lane: &'a Lane,
+    /// Whether there may be something to roll back: a statement that changes rows, or an error of the database's.
+    touched: bool,
 }
 
 enum Connection<'a> {
@@ -30,6 +32,7 @@ impl<'a> Tx<'a> {
         Self {
             connection: Connection::Sqlite(connection),
             lane,
+            touched: false,
         }
     }
 
@@ -41,6 +44,7 @@ impl<'a> Tx<'a> {
         Self {
             connection: Connection::Postgres { client, prepared },
             lane,
+            touched: false,
         }
     }
 
@@ -62,6 +66,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// The database's.
     pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
+        self.touched = true;
         match &mut self.connection {
             Connection::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(&sqlite_sql(sql))?;
@@ -81,19 +86,14 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// The database's.
     pub fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, Error> {
-        match &mut self.connection {
+        let rows = match &mut self.connection {
             Connection::Sqlite(connection) => sqlite_rows(connection, sql, params),
             Connection::Postgres { client, prepared } => {
-                let statement = prepare(client, prepared, sql)?;
-                let params: Vec<&(dyn postgres::types::ToSql + Sync)> =
-                    params.iter().map(|p| p as _).collect();
-                client
-                    .query(&statement, &params)?
-                    .iter()
-                    .map(postgres_row)
-                    .collect()
+                postgres_rows(client, prepared, sql, params)
             }
-        }
+        };
+        self.touched |= rows.is_err() || !sql.trim_start().starts_with("select");
+        rows
     }
 
     /// The first row, if there is one.
@@ -102,6 +102,11 @@ impl<'a> Tx<'a> {
     /// The database's.
     pub fn first(&mut self, sql: &str, params: &[Value]) -> Result<Option<Row>, Error> {
         Ok(self.all(sql, params)?.into_iter().next())
+    }
+
+    /// Whether there may be something to roll back.
+    pub(crate) fn touched(&self) -> bool {
+        self.touched
     }
 
     /// Several statements without parameters, for migrations.
@@ -172,6 +177,18 @@ fn prepare(
     let statement = client.prepare(sql)?;
     prepared.insert(sql.to_owned(), statement.clone());
     Ok(statement)
+}
+
+fn postgres_rows(
+    client: &mut postgres::Client,
+    prepared: &mut Prepared,
+    sql: &str,
+    params: &[Value],
+) -> Result<Vec<Row>, Error> {
+    let statement = prepare(client, prepared, sql)?;
+    let params: Vec<&(dyn postgres::types::ToSql + Sync)> = params.iter().map(|p| p as _).collect();
+    let rows = client.query(&statement, &params)?;
+    rows.iter().map(postgres_row).collect()
 }
 
 fn postgres_row(row: &postgres::Row) -> Result<Row, Error> {

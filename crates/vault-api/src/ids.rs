@@ -44,16 +44,25 @@ pub fn new_id(prefix: &str) -> String {
 /// Base62 of 32 bytes, 43 characters, most significant first.
 #[must_use]
 pub fn base62_of_32(bytes: &[u8; 32]) -> String {
-    let mut number = *bytes;
+    // Ten places at a time: 62^10 is the largest power that fits a limb.
+    const PLACES: usize = 10;
+    const CHUNK: u64 = 62u64.pow(PLACES as u32);
+    let mut number = [0u64; 4];
+    for (limb, bytes) in number.iter_mut().zip(bytes.chunks_exact(8)) {
+        *limb = bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+    }
     let mut out = [b'0'; SECRET];
-    for place in out.iter_mut().rev() {
-        let mut rest = 0u32;
-        for byte in &mut number {
-            let value = rest * 256 + u32::from(*byte);
-            *byte = (value / 62) as u8;
-            rest = value % 62;
+    for places in out.rchunks_mut(PLACES) {
+        let mut rest = 0;
+        for limb in &mut number {
+            let value = u128::from(rest) << 64 | u128::from(*limb);
+            *limb = (value / u128::from(CHUNK)) as u64;
+            rest = (value % u128::from(CHUNK)) as u64;
         }
-        *place = BASE62[rest as usize];
+        for place in places.iter_mut().rev() {
+            *place = BASE62[(rest % 62) as usize];
+            rest /= 62;
+        }
     }
     number.zeroize();
     out.iter().map(|b| char::from(*b)).collect()
@@ -212,5 +221,31 @@ mod tests {
         assert_eq!(Grant::parse(grant.expose()), Ok(grant.clone()));
         assert_ne!(grant, Grant::derived("abc", &[8; 32]));
         assert_eq!(base62_of_32(&[0; 32]), "0".repeat(43));
+    }
+
+    #[test]
+    fn base62_is_positional() {
+        // Schoolbook: one digit at a time, byte by byte.
+        let slow = |bytes: &[u8; 32]| {
+            let mut number = *bytes;
+            let digits = (0..SECRET).map(|_| {
+                number.iter_mut().fold(0u32, |rest, byte| {
+                    let value = rest * 256 + u32::from(*byte);
+                    *byte = (value / 62) as u8;
+                    value % 62
+                })
+            });
+            let digits: Vec<_> = digits.map(|d| char::from(BASE62[d as usize])).collect();
+            digits.into_iter().rev().collect::<String>()
+        };
+        let mut bytes = [0u8; 32];
+        for round in 0..200u8 {
+            assert_eq!(base62_of_32(&bytes), slow(&bytes));
+            bytes = Sha256::digest([&bytes[..], &[round]].concat()).into();
+        }
+        assert_eq!(base62_of_32(&[255; 32]), slow(&[255; 32]));
+        let mut sixty_two = [0; 32];
+        sixty_two[31] = 62;
+        assert!(base62_of_32(&sixty_two).ends_with("010"));
     }
 }

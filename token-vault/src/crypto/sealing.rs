@@ -3,14 +3,14 @@
 //! It protects against whoever records traffic (CDN, WAF, body logs), not against whoever can change the document.
 //! Private keys live in memory only and are destroyed within the hour.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::{DhP256HkdfSha256, X25519HkdfSha256};
-use hpke::{Deserializable as _, Kem, OpModeR, Serializable as _};
+use rustls::crypto::aws_lc_rs::hpke::{
+    DH_KEM_P256_HKDF_SHA256_AES_256 as P256, DH_KEM_X25519_HKDF_SHA256_AES_256 as X25519,
+};
+use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
 use vault_api::tokens::{SEALING_INFO, Sealed, SealingKey, sealing_aad};
 use zeroize::Zeroizing;
 
@@ -32,7 +32,7 @@ pub struct Shared {
     pub number: String,
     /// When it was made.
     pub made_at: i64,
-    /// Both private keys, X25519 then P-256, 32 bytes each.
+    /// Private and public keys: X25519 (32 and 32 bytes), P-256 (32 and 65).
     pub secret: Zeroizing<Vec<u8>>,
 }
 
@@ -65,18 +65,24 @@ pub struct Binding<'a> {
 
 /// The sealing keys of this process.
 #[derive(Default)]
-pub struct SealingKeys(Mutex<Vec<Pair>>);
+pub struct SealingKeys(Mutex<Vec<Arc<Pair>>>);
 
 struct Pair {
     number: String,
     own: bool,
     made_at: i64,
-    x25519: <X25519HkdfSha256 as Kem>::PrivateKey,
-    p256: <DhP256HkdfSha256 as Kem>::PrivateKey,
+    // Wiped on drop.
+    x25519: HpkePrivateKey,
+    x25519_public: HpkePublicKey,
+    p256: HpkePrivateKey,
+    p256_public: HpkePublicKey,
     public: [SealingKey; 2],
 }
 
-type PairOf<K> = (<K as Kem>::PrivateKey, <K as Kem>::PublicKey);
+type Keys = (HpkePublicKey, HpkePrivateKey);
+
+/// Where in [`Shared::secret`] what ends.
+const SPLITS: [usize; 4] = [32, 32, 32, 65];
 
 impl SealingKeys {
     /// The public keys to seal to now, one per suite.
@@ -84,18 +90,18 @@ impl SealingKeys {
     pub fn current(&self, now: i64) -> Vec<SealingKey> {
         let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pairs.retain(|pair| now < pair.made_at + LIFE);
-        let issued = |pair: &&Pair, settled: i64| {
+        let issued = |pair: &&Arc<Pair>, settled: i64| {
             pair.own && (settled..ISSUED_FOR).contains(&(now - pair.made_at))
         };
         // One that the other replicas have had the time to take in, if there is one.
-        let of = |pairs: &[Pair]| {
+        let of = |pairs: &[Arc<Pair>]| {
             let mut newest = pairs.iter().rev();
             let found = newest.clone().find(|pair| issued(pair, SETTLED));
             let found = found.or_else(|| newest.find(|pair| issued(pair, 0)));
             found.map(|pair| pair.public.to_vec())
         };
         of(&pairs).unwrap_or_else(|| {
-            pairs.push(Pair::new(now));
+            pairs.push(Arc::new(Pair::new(now)));
             of(&pairs).unwrap_or_default()
         })
     }
@@ -106,7 +112,7 @@ impl SealingKeys {
         let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = pairs.iter().rev().find(|pair| pair.own);
         if newest.is_none_or(|pair| now >= pair.made_at + ISSUED_FOR - AHEAD) {
-            pairs.push(Pair::new(now));
+            pairs.push(Arc::new(Pair::new(now)));
         }
     }
 
@@ -120,9 +126,7 @@ impl SealingKeys {
             .map(|pair| Shared {
                 number: pair.number.clone(),
                 made_at: pair.made_at,
-                secret: Zeroizing::new(
-                    [&pair.x25519.to_bytes()[..], &pair.p256.to_bytes()[..]].concat(),
-                ),
+                secret: pair.bytes(),
             })
             .collect()
     }
@@ -135,7 +139,7 @@ impl SealingKeys {
         let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if now < pair.made_at + LIFE && !pairs.iter().any(|known| known.number == pair.number) {
             // Before the own ones, which stay in the order of their making.
-            pairs.insert(0, pair);
+            pairs.insert(0, Arc::new(pair));
         }
     }
 
@@ -173,73 +177,80 @@ impl SealingKeys {
             binding.jti,
         );
         self.destroy_old(now);
-        let pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pair = pairs
+        // The lock is not held while the curve is computed: others open meanwhile.
+        let pair = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
             .iter()
             .find(|pair| pair.number == number)
+            .cloned()
             .ok_or(Error::UnknownKey)?;
-        match kem {
-            "x25519" => open::<X25519HkdfSha256>(&pair.x25519, &enc, &ct, aad.as_bytes()),
-            "p256" => open::<DhP256HkdfSha256>(&pair.p256, &enc, &ct, aad.as_bytes()),
-            _ => Err(Error::UnknownKey),
-        }
+        let (suite, key): (&dyn Hpke, _) = match kem {
+            "x25519" => (X25519, &pair.x25519),
+            "p256" => (P256, &pair.p256),
+            _ => return Err(Error::UnknownKey),
+        };
+        let info = SEALING_INFO.as_bytes();
+        suite
+            .open(&EncapsulatedSecret(enc), info, aad.as_bytes(), &ct, key)
+            .map(Zeroizing::new)
+            .map_err(|_| Error::Invalid)
     }
 }
 
 impl Pair {
     fn new(now: i64) -> Self {
         let number = vault_api::ids::random_base62(12);
-        let (x25519, x25519_public) = X25519HkdfSha256::gen_keypair();
-        let (p256, p256_public) = DhP256HkdfSha256::gen_keypair();
-        Self::of(
-            number,
-            true,
-            now,
-            (x25519, x25519_public),
-            (p256, p256_public),
-        )
+        #[expect(clippy::expect_used, reason = "without randomness no key may be made")]
+        let generate = |suite: &dyn Hpke| suite.generate_key_pair().expect("a key is made");
+        Self::of(number, true, now, generate(X25519), generate(P256))
+    }
+
+    fn bytes(&self) -> Zeroizing<Vec<u8>> {
+        let parts = [
+            self.x25519.secret_bytes(),
+            &self.x25519_public.0,
+            self.p256.secret_bytes(),
+            &self.p256_public.0,
+        ];
+        // Made whole at once: a vector that grows leaves copies behind.
+        let mut all = Zeroizing::new(Vec::with_capacity(SPLITS.iter().sum()));
+        for part in parts {
+            all.extend_from_slice(part);
+        }
+        all
     }
 
     fn shared(shared: &Shared) -> Option<Self> {
-        let (x25519, p256) = shared.secret.split_at_checked(32)?;
-        let x25519 = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(x25519).ok()?;
-        let p256 = <DhP256HkdfSha256 as Kem>::PrivateKey::from_bytes(p256).ok()?;
-        let publics = (
-            X25519HkdfSha256::sk_to_pk(&x25519),
-            DhP256HkdfSha256::sk_to_pk(&p256),
-        );
-        let (number, made_at) = (shared.number.clone(), shared.made_at);
-        Some(Self::of(
-            number,
-            false,
-            made_at,
-            (x25519, publics.0),
-            (p256, publics.1),
-        ))
+        let mut rest = shared.secret.as_slice();
+        let mut next = |many: usize| {
+            let (part, others) = rest.split_at_checked(many)?;
+            rest = others;
+            Some(part.to_vec())
+        };
+        let [x25519, x25519_public, p256, p256_public] = SPLITS.map(&mut next);
+        let x25519 = (HpkePublicKey(x25519_public?), x25519?.into());
+        let p256 = (HpkePublicKey(p256_public?), p256?.into());
+        let number = shared.number.clone();
+        Some(Self::of(number, false, shared.made_at, x25519, p256))
     }
 
-    fn of(
-        number: String,
-        own: bool,
-        made_at: i64,
-        (x25519, x25519_public): PairOf<X25519HkdfSha256>,
-        (p256, p256_public): PairOf<DhP256HkdfSha256>,
-    ) -> Self {
-        let key = |kem: &str, public: &[u8]| SealingKey {
+    fn of(number: String, own: bool, made_at: i64, x25519: Keys, p256: Keys) -> Self {
+        let key = |kem: &str, public: &HpkePublicKey| SealingKey {
             kid: format!("{kem}.{number}"),
             kem: kem.to_owned(),
-            public_key: URL_SAFE_NO_PAD.encode(public),
+            public_key: URL_SAFE_NO_PAD.encode(&public.0),
         };
-        let public = [
-            key("x25519", &x25519_public.to_bytes()),
-            key("p256", &p256_public.to_bytes()),
-        ];
+        let public = [key("x25519", &x25519.0), key("p256", &p256.0)];
         Self {
             number,
             own,
             made_at,
-            x25519,
-            p256,
+            x25519_public: x25519.0,
+            x25519: x25519.1,
+            p256_public: p256.0,
+            p256: p256.1,
             public,
         }
     }
@@ -249,30 +260,14 @@ fn decode(text: &str) -> Result<Vec<u8>, Error> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Invalid)
 }
 
-fn open<K: Kem>(
-    key: &K::PrivateKey,
-    enc: &[u8],
-    ct: &[u8],
-    aad: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let enc = K::EncappedKey::from_bytes(enc).map_err(|_| Error::Invalid)?;
-    let mut context = hpke::setup_receiver::<AesGcm256, HkdfSha256, K>(
-        &OpModeR::Base,
-        key,
-        &enc,
-        SEALING_INFO.as_bytes(),
-    )
-    .map_err(|_| Error::Invalid)?;
-    context
-        .open(ct, aad)
-        .map(Zeroizing::new)
-        .map_err(|_| Error::Invalid)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hpke::OpModeS;
+    // Another implementation than the one that opens.
+    use hpke::aead::AesGcm256;
+    use hpke::kdf::HkdfSha256;
+    use hpke::kem::{DhP256HkdfSha256, X25519HkdfSha256};
+    use hpke::{Deserializable as _, Kem, OpModeS, Serializable as _};
 
     fn seal(key: &SealingKey, binding: &Binding<'_>) -> Sealed {
         let aad = sealing_aad(&key.kid, binding.mode, binding.publishable_key, binding.jti);

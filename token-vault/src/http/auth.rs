@@ -1,6 +1,7 @@
 //! Who is calling: an API key on the private listener, and what it may do.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
@@ -12,7 +13,6 @@ use vault_api::Code;
 use vault_api::keys::{ApiKey, KeyInfo, Kind, Mode};
 
 use crate::audit::{Actor, refusals};
-use crate::records::keys::KeyRules;
 use crate::records::row_mac::RowMacs;
 use crate::{App, Error, records};
 
@@ -88,70 +88,99 @@ impl FromRequestParts<App> for Caller {
             .get(MERCHANT_HEADER)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
-        let shown = parts.extensions.get::<ClientCertificate>().cloned();
-        let sha256 = key.sha256_hex();
-        let now = app.clock.now();
-        let mode = app.root.mode();
+        let (now, mode) = (app.clock.now(), app.root.mode());
+        let presented = (key.sha256_hex(), named);
+        let known = match app.keys.get(&presented, now) {
+            Some(known) => known,
+            None => {
+                let known = Arc::new(look_up(app, presented.clone(), mode, now).await?);
+                app.keys.put(presented, Arc::clone(&known), now);
+                known
+            }
+        };
         let peer = parts
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|ConnectInfo(peer)| peer.ip().to_canonical());
-        let held = app.clone();
-        let (info, merchant) = app
-            .store
-            .read(move |tx| {
-                let macs = held.root.macs();
-                let found = records::keys::by_hash(tx, macs, &sha256, now)?
-                    .filter(|found| found.info.mode == mode)
-                    .ok_or(Code::Unauthenticated)?;
-                let (info, allowed) = (found.info, found.allow_ip);
-                // No peer, no match: a listener that does not say who calls lets no such key in.
-                let from = |block: &IpNet| peer.is_some_and(|peer| block.contains(&peer));
-                if !allowed.is_empty() && !allowed.iter().any(from) {
-                    return Err(Code::Forbidden.into());
-                }
-                check_certificate(&info, found.rules, shown.as_ref())?;
-                let merchant = acts_for(tx, macs, &info, named.as_deref())?;
-                Ok::<_, Error>((info, merchant))
-            })
-            .await?;
+        // Who calls from where is this request's, whatever is known of the key.
+        known.admit(peer, parts.extensions.get::<ClientCertificate>())?;
         let request_id = parts
             .extensions
             .get::<RequestId>()
             .map(|id| id.0.clone())
             .unwrap_or_default();
         let caller = Self {
-            key_id: info.id,
-            kind: info.kind,
-            mode: info.mode,
-            merchant,
+            key_id: known.info.id.clone(),
+            kind: known.info.kind,
+            mode: known.info.mode,
+            merchant: known.merchant.clone(),
             request_id,
-            scopes: info.scopes,
+            scopes: known.info.scopes.clone(),
         };
         refusals::acting(Actor::from(&caller));
         Ok(caller)
     }
 }
 
-// A service key that is bound to a client certificate is, without it, as unknown as any other.
-fn check_certificate(
-    info: &KeyInfo,
-    rules: KeyRules,
-    shown: Option<&ClientCertificate>,
-) -> Result<(), Error> {
-    if info.kind != Kind::Service {
-        return Ok(());
+/// A key that is good: what is remembered of it for the rest of its second.
+pub struct Known {
+    /// The key.
+    pub info: KeyInfo,
+    /// The merchant it acts for.
+    pub merchant: String,
+    /// Where it may be used from; empty: anywhere.
+    pub addresses: Vec<IpNet>,
+    /// The client certificate that a service key is bound to.
+    pub certificate: Option<String>,
+}
+
+impl Known {
+    fn admit(&self, peer: Option<IpAddr>, shown: Option<&ClientCertificate>) -> Result<(), Error> {
+        // No peer, no match: a listener that does not say who calls lets no such key in.
+        let from = |block: &IpNet| peer.is_some_and(|peer| block.contains(&peer));
+        if !self.addresses.is_empty() && !self.addresses.iter().any(from) {
+            return Err(Code::Forbidden.into());
+        }
+        // A service key that is bound to a client certificate is, without it, as unknown as any other.
+        let bound = self.certificate.as_ref();
+        if bound.is_none_or(|bound| shown.is_some_and(|shown| shown.0 == *bound)) {
+            return Ok(());
+        }
+        tracing::warn!(
+            key_id = self.info.id,
+            reason = "another client certificate, or none",
+            "a service key was refused"
+        );
+        Err(Code::Unauthenticated.into())
     }
-    let bound = rules.certificate_sha256;
-    if bound.is_none_or(|bound| shown.is_some_and(|shown| shown.0 == bound)) {
-        return Ok(());
-    }
-    tracing::warn!(
-        key_id = info.id,
-        reason = "another client certificate, or none",
-        "a service key was refused"
-    );
-    Err(Code::Unauthenticated.into())
+}
+
+async fn look_up(
+    app: &App,
+    (sha256, named): (String, Option<String>),
+    mode: Mode,
+    now: i64,
+) -> Result<Known, Error> {
+    let held = app.clone();
+    app.store
+        .look_up(move |tx| {
+            let macs = held.root.macs();
+            let found = records::keys::by_hash(tx, macs, &sha256, now)?
+                .filter(|found| found.info.mode == mode)
+                .ok_or(Code::Unauthenticated)?;
+            let certificate = match found.info.kind {
+                Kind::Service => found.rules.certificate_sha256,
+                _ => None,
+            };
+            let merchant = acts_for(tx, macs, &found.info, named.as_deref())?;
+            Ok(Known {
+                info: found.info,
+                merchant,
+                addresses: found.allow_ip,
+                certificate,
+            })
+        })
+        .await
 }
 
 fn acts_for(

@@ -5,6 +5,7 @@ pub mod auth;
 mod buckets;
 pub mod doors;
 pub mod json;
+pub mod key_cache;
 pub(crate) mod layers;
 pub mod limits;
 pub mod proof;
@@ -13,4 +14,5 @@ pub mod traces;
 
 pub use auth::Caller;
 pub use json::Json;
+pub use key_cache::KeyCache;
 pub use layers::wrap;

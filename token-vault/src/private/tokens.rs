@@ -47,7 +47,7 @@ pub async fn lookup(
     let parts = app.clone();
     let state = app
         .store
-        .read(move |tx| {
+        .look_up(move |tx| {
             state(
                 tx,
                 parts.root.macs(),

@@ -255,6 +255,7 @@ async fn app_with(
         store,
         root,
         tenants: Default::default(),
+        keys: Default::default(),
         epochs: Epochs::new(&process),
         replicas: Replicas::new(&process),
         sealing: Default::default(),
