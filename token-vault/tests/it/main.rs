@@ -26,6 +26,7 @@ mod replicas;
 mod retention;
 mod roots;
 mod rotation;
+mod served;
 mod tampering;
 mod tampering_rights;
 mod transfer;

@@ -3,42 +3,34 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_token-vault");
+use crate::served::{self, PROGRAM, Served, request};
 
 /// A vault as an operator runs it, on ports and in a folder of its own.
 struct Running {
-    child: Child,
+    served: Served,
     folder: PathBuf,
-    public: u16,
-    private: u16,
-    admin: u16,
     publishable: String,
     restricted: String,
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+impl std::ops::Deref for Running {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
+    }
 }
 
 fn folder() -> PathBuf {
     let folder = std::env::temp_dir().join(vault_api::ids::new_id("cardseal-process"));
-    std::fs::create_dir_all(folder.join("frame")).unwrap();
-    let manifest = json!({"loader": {"file": "cardseal-1.js", "integrity": "-"}, "assets": [],
-        "document": {"file": "frame.html", "script_hashes": [], "style_hashes": []}});
-    std::fs::write(folder.join("frame/manifest.json"), manifest.to_string()).unwrap();
-    std::fs::write(folder.join("frame/cardseal-1.js"), "").unwrap();
-    std::fs::write(folder.join("frame/frame.html"), "").unwrap();
+    served::frame(&folder);
     folder
 }
 
@@ -75,17 +67,8 @@ impl Running {
     /// Starts with these lines of configuration beside the usual ones.
     fn start(more: &str) -> Self {
         let folder = folder();
-        let (public, private, admin) = (free_port(), free_port(), free_port());
-        let ports = format!(
-            "public = \"127.0.0.1:{public}\"\nprivate = \"127.0.0.1:{private}\"\nadmin = \"127.0.0.1:{admin}\""
-        );
-        configuration(
-            &folder,
-            &format!(
-                "{ports}\n{}",
-                more.replace("FOLDER", &folder.display().to_string())
-            ),
-        );
+        let at = folder.display().to_string();
+        configuration(&folder, &more.replace("FOLDER", &at));
         let merchant = answer_of(&folder, &["merchants", "create", "--name", "Shop"]);
         let merchant = merchant["id"].as_str().unwrap();
         let key = |args: &[&str]| {
@@ -104,53 +87,15 @@ impl Running {
             "--scope",
             "cards:read",
         ]);
-        let mut child = Command::new(PROGRAM)
-            .arg("serve")
-            .arg("--config")
-            .arg(folder.join("vault.toml"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = child.stderr.take().unwrap();
-        let file = folder.join("log");
-        std::thread::spawn(move || {
-            let mut out = std::fs::File::create(file).unwrap();
-            for line in BufReader::new(log).lines().map_while(Result::ok) {
-                let _ = writeln!(out, "{line}");
-            }
+        let served = Served::start(&folder, |command| {
+            command.arg("--config").arg(folder.join("vault.toml"));
         });
-        let running = Self {
-            child,
+        Self {
+            served,
             folder,
-            public,
-            private,
-            admin,
             publishable,
             restricted,
-        };
-        let started = Instant::now();
-        while request(running.admin, "GET /readyz", "", "")
-            .is_none_or(|text| !text.contains(" 200 "))
-        {
-            assert!(
-                started.elapsed() < Duration::from_secs(20),
-                "{}",
-                running.log()
-            );
-            std::thread::sleep(Duration::from_millis(50));
         }
-        running
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
-    }
-
-    fn signal(&self, name: &str) {
-        let told = Command::new("kill")
-            .args([name, &self.child.id().to_string()])
-            .status();
-        assert!(told.unwrap().success());
     }
 
     fn tokenise_head(&self, length: usize) -> String {
@@ -164,29 +109,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.served.end();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
 const CARD: &str = r#"{"card":{"number":"4242424242424242","exp_month":12,"exp_year":2040}}"#;
-
-/// One request on a connection of its own; none when there is no answer.
-fn request(port: u16, line: &str, headers: &str, body: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(15)))
-        .ok()?;
-    let text = format!(
-        "{line} HTTP/1.1\r\nhost: vault\r\nconnection: close\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(text.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    (!answer.is_empty()).then_some(answer)
-}
 
 #[test]
 fn requests_under_way_are_answered_when_the_vault_is_told_to_stop() {
@@ -228,7 +156,7 @@ fn requests_under_way_are_answered_when_the_vault_is_told_to_stop() {
             vault.log()
         );
     }
-    assert!(vault.child.wait().unwrap().success());
+    assert!(vault.served.wait());
 }
 
 #[test]
