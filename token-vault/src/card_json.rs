@@ -91,7 +91,10 @@ impl CardJson {
 /// # Errors
 /// `invalid_expiry`, `expired_card`.
 pub fn expiry(year: u16, month: u8, today: Month) -> Result<Expiry, Code> {
-    let expiry = Expiry::new(year, month).ok_or(Code::InvalidExpiry)?;
+    // Two digits are a mistake, not a card from the year 40.
+    let four = Some(year).filter(|year| *year >= 1000);
+    let expiry = four.and_then(|year| Expiry::new(year, month));
+    let expiry = expiry.ok_or(Code::InvalidExpiry)?;
     card::expiry::within(expiry, today).map_err(|error| match error {
         card::expiry::Error::Past => Code::ExpiredCard,
         _ => Code::InvalidExpiry,

@@ -65,7 +65,11 @@ async fn what_is_not_in_the_body() {
             );
             never_echoes(&answer);
         }
-        assert_eq!(alice.get("/v1/tokens").await.status, 405);
+        let wrong_method = alice.get("/v1/tokens").await;
+        assert_eq!(
+            (wrong_method.status, wrong_method.json["code"].as_str()),
+            (405, Some("method_not_allowed"))
+        );
         assert_eq!(
             alice.get("/v1/cards?limit=1000").await.json["code"],
             "invalid_request"

@@ -311,6 +311,8 @@ async fn a_dry_run_is_for_test_mode() {
             &merchant,
             "--scope",
             "forward",
+            "--scope",
+            "cards:write",
         ],
         "",
     );
@@ -322,6 +324,16 @@ async fn a_dry_run_is_for_test_mode() {
     assert_eq!(
         (refused.status, refused.json["code"].as_str()),
         (422, Some("test_mode_only"))
+    );
+    // And a published test card is no card there.
+    let card = json!({"number": "4242424242424242", "exp_month": 12, "exp_year": 2040});
+    let refused = process
+        .with_key(&key)
+        .post("/v1/tokens", &json!({ "card": card }))
+        .await;
+    assert_eq!(
+        (refused.status, refused.json["code"].as_str()),
+        (402, Some("test_card_in_live_mode"))
     );
     process.kill();
 }

@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod bad_input;
 mod cards;
+mod codes;
 mod described;
 mod endpoint;
 mod exchange;

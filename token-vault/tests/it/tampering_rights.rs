@@ -60,7 +60,11 @@ async fn no_column_of_a_key_can_be_swapped() {
             "update api_keys set row_mac = null where id = $1",
         ] {
             assert_eq!(write(&vault, sql, &a).await, 1);
-            assert_eq!(caller.get("/v1/cards").await.status, 500);
+            let refused = caller.get("/v1/cards").await;
+            assert_eq!(
+                (refused.status, refused.json["code"].as_str()),
+                (500, Some("internal"))
+            );
         }
         // Nor is a publishable key's origin.
         let publishable = vault.merchants[0].publishable.sha256_hex();
