@@ -10,6 +10,7 @@ mod attempts;
 mod buyer;
 mod checkout;
 mod decline;
+mod gallery;
 mod gateway;
 mod orders;
 mod orphans;
@@ -94,6 +95,7 @@ impl Shop {
         };
         Router::new()
             .route("/", get(shop::page))
+            .route("/gallery", get(gallery::page))
             .route("/orders", post(orders::create))
             .route("/orders/{order}/pay", post(pay::pay))
             .route("/orders/{order}/leave", post(action::leave))

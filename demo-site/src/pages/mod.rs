@@ -74,6 +74,11 @@ pub(crate) fn assets() -> Router<Shop> {
             include_str!("../../assets/checkout.js"),
         ),
         (
+            "/assets/gallery.js",
+            "text/javascript; charset=utf-8",
+            include_str!("../../assets/gallery.js"),
+        ),
+        (
             "/favicon.ico",
             "image/svg+xml",
             include_str!("../../assets/mark.svg"),

@@ -53,6 +53,8 @@ async fn the_shop_and_its_files() {
         for path in [
             "/assets/shop.css",
             "/assets/checkout.js",
+            "/assets/gallery.js",
+            "/gallery",
             "/assets/goods/lamp.svg",
             "/healthz",
             "/readyz",
