@@ -143,7 +143,7 @@ async fn add(vault: &Vault, file: &Path) -> anyhow::Result<Value> {
         entry.resolve_files(beside)?;
         texts.push((entry.name.clone(), serde_json::to_string(entry)?));
     }
-    let (store, _) = open(vault).await?;
+    let (store, root) = open(vault).await?;
     let known = registered(&store, vault.mode).await?;
     let missing: Vec<_> = entries
         .iter()
@@ -154,7 +154,7 @@ async fn add(vault: &Vault, file: &Path) -> anyhow::Result<Value> {
     store
         .write(move |tx| {
             for (name, text) in &texts {
-                rows::put(tx, mode, name, text, now)?;
+                rows::put(tx, root.macs(), mode, (name, text), now)?;
                 let actor = operator("");
                 audit::record(tx, &actor, Act::AddDestination, name, "added", now)?;
             }
@@ -172,9 +172,9 @@ async fn list(here: &Place) -> anyhow::Result<Value> {
     let store = admin::open(&here.database)?;
     let registered = registered(&store, here.mode).await?;
     let mut listed = vec![];
-    for (name, text) in &registered.entries {
-        let entry: DestinationFile =
-            serde_json::from_str(text).with_context(|| format!("destination {name}"))?;
+    for registered in &registered.entries {
+        let named = || format!("destination {}", registered.name);
+        let entry: DestinationFile = serde_json::from_str(&registered.json).with_context(named)?;
         listed.push(shown(&entry));
     }
     Ok(json!({ "destinations": listed }))

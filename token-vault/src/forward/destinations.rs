@@ -135,8 +135,15 @@ impl Destinations {
             }
         }
         let mut entries = vec![];
-        for (name, entry) in &rows.entries {
-            match serde_json::from_str::<DestinationFile>(entry) {
+        for entry in &rows.entries {
+            let name = &entry.name;
+            if !entry.is_registered(root.macs(), mode) {
+                problems.push(format!(
+                    "destination {name} is not as the operator registered it; run `destinations add` again"
+                ));
+                continue;
+            }
+            match serde_json::from_str::<DestinationFile>(&entry.json) {
                 Ok(entry) => entries.push(entry),
                 Err(_) => problems.push(format!("destination {name} cannot be read")),
             }

@@ -1,16 +1,44 @@
 //! Registered destinations and the sealed secrets they name.
 
-use store::{Tx, params};
+use store::{Tx, Value, params};
 
+use super::row_mac::{RowMacs, Table};
 use crate::Error;
+
+/// What a destination's MAC covers.
+static TABLE: Table = Table {
+    name: "destinations",
+    columns: &["name", "mode", "entry"],
+    later: &[],
+    sealed: false,
+};
 
 /// What is registered for one mode, in the order of its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
-    /// Name and entry (JSON).
-    pub entries: Vec<(String, String)>,
+    /// What the operator registered.
+    pub entries: Vec<Entry>,
     /// Name and sealed secret.
     pub secrets: Vec<(String, Vec<u8>)>,
+}
+
+/// One destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// The file's entry, JSON.
+    pub json: String,
+    mac: Option<Vec<u8>>,
+}
+
+impl Entry {
+    /// Whether the row is as the command line wrote it: whoever writes to the database must not choose where cards go.
+    #[must_use]
+    pub fn is_registered(&self, macs: &RowMacs, mode: &str) -> bool {
+        let values = [self.name.as_str(), mode, &self.json].map(Value::from);
+        TABLE.is_mac(macs, &values, self.mac.as_deref().unwrap_or_default())
+    }
 }
 
 /// All of a mode.
@@ -19,7 +47,7 @@ pub struct Registered {
 /// The store's.
 pub fn all(tx: &mut Tx<'_>, mode: &str) -> Result<Registered, Error> {
     let entries = tx.all(
-        "select name, entry from destinations where mode = $1 order by name",
+        "select name, entry, row_mac from destinations where mode = $1 order by name",
         params![mode],
     )?;
     let secrets = tx.all(
@@ -29,7 +57,13 @@ pub fn all(tx: &mut Tx<'_>, mode: &str) -> Result<Registered, Error> {
     Ok(Registered {
         entries: entries
             .iter()
-            .map(|row| Ok((row.get(0)?, row.get(1)?)))
+            .map(|row| {
+                Ok(Entry {
+                    name: row.get(0)?,
+                    json: row.get(1)?,
+                    mac: row.get(2)?,
+                })
+            })
             .collect::<Result<_, Error>>()?,
         secrets: secrets
             .iter()
@@ -42,11 +76,19 @@ pub fn all(tx: &mut Tx<'_>, mode: &str) -> Result<Registered, Error> {
 ///
 /// # Errors
 /// The store's.
-pub fn put(tx: &mut Tx<'_>, mode: &str, name: &str, entry: &str, now: i64) -> Result<(), Error> {
+pub fn put(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    mode: &str,
+    (name, entry): (&str, &str),
+    now: i64,
+) -> Result<(), Error> {
+    let mac = TABLE.mac_of(macs, &[name, mode, entry].map(Value::from));
     tx.execute(
-        "insert into destinations (mode, name, entry, created_at) values ($1, $2, $3, $4)
-         on conflict (mode, name) do update set entry = excluded.entry, created_at = excluded.created_at",
-        params![mode, name, entry, now],
+        "insert into destinations (mode, name, entry, created_at, row_mac) values ($1, $2, $3, $4, $5)
+         on conflict (mode, name) do update
+         set entry = excluded.entry, created_at = excluded.created_at, row_mac = excluded.row_mac",
+        params![mode, name, entry, now, mac],
     )?;
     Ok(())
 }

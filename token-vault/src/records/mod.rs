@@ -35,6 +35,10 @@ pub const MIGRATIONS: &[Migration] = &[
     ("0007_replicas", include_str!("../schema/0007_replicas.sql")),
     ("0008_rows", include_str!("../schema/0008_rows.sql")),
     ("0009_transfer", include_str!("../schema/0009_transfer.sql")),
+    (
+        "0010_destinations",
+        include_str!("../schema/0010_destinations.sql"),
+    ),
 ];
 
 /// What is sealed of a card: a row's last columns.

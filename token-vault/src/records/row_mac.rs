@@ -210,7 +210,7 @@ impl Table {
             .map(|i| row.get(i))
             .collect::<Result<Vec<Value>, _>>()?;
         let mac = row.get::<Option<Vec<u8>>>(many)?.unwrap_or_default();
-        if !bool::from(mac.ct_eq(&macs.of(self, &values))) {
+        if !self.is_mac(macs, &values, &mac) {
             return Err(CannotOpen.into());
         }
         Ok(StateRow {
@@ -233,7 +233,19 @@ impl Table {
         let values = (0..self.all_columns().count())
             .map(|i| row.get(i))
             .collect::<Result<Vec<Value>, _>>()?;
-        Ok(macs.of(self, &values))
+        Ok(self.mac_of(macs, &values))
+    }
+
+    /// The MAC of these values of its columns.
+    #[must_use]
+    pub fn mac_of(&self, macs: &RowMacs, values: &[Value]) -> Vec<u8> {
+        macs.of(self, values)
+    }
+
+    /// Whether `mac` is the MAC of these values; compared in constant time.
+    #[must_use]
+    pub fn is_mac(&self, macs: &RowMacs, values: &[Value], mac: &[u8]) -> bool {
+        bool::from(mac.ct_eq(&macs.of(self, values)))
     }
 
     fn position(&self, column: &str) -> Result<usize, Error> {

@@ -135,6 +135,71 @@ async fn what_is_registered_works_until_it_is_removed() {
     }
 }
 
+/// Whoever writes to the database sends no card to a host of their own: neither by changing what is registered, nor by
+/// adding to it, nor by copying it to another name or mode.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_sql_wrote_is_none() {
+    for database in database::fresh() {
+        let vault = Vault::start(database, None).await;
+        let (bank, thief) = (Endpoint::plain().await, Endpoint::plain().await);
+        let file = vault.folder.join("bank.toml");
+        std::fs::write(&file, destinations(&bank)).unwrap();
+        let file = file.to_str().unwrap();
+        let grant = grant(&vault).await;
+        let send = |attempt: &'static str| {
+            call(
+                &grant,
+                "json",
+                attempt,
+                json!({"card": {"number": "{{card.number}}"}}),
+            )
+        };
+        let add = ["destinations", "add", file];
+        set_secret(&vault, "bank_key", SECRET);
+        std::fs::write(
+            file,
+            destinations(&bank)
+                .replace(r#"{ file = "acquirer.key", "#, r#"{ secret = "bank_key", "#),
+        )
+        .unwrap();
+        answer(&token_vault(&vault, &add, ""));
+        assert_eq!(refresh(&vault).await, Vec::<String>::new());
+        let (from, to) = (bank.address.to_string(), thief.address.to_string());
+        let copy = format!(
+            "insert into destinations (mode, name, entry, created_at, row_mac)
+             select mode, 'other', replace(entry, '{from}', '{to}'), created_at, row_mac from destinations"
+        );
+        let redirect = format!("update destinations set entry = replace(entry, '{from}', '{to}')");
+        let strip = "update destinations set row_mac = null".to_owned();
+        for (sql, named) in [(copy, "other"), (redirect, "bank"), (strip, "bank")] {
+            let changed = vault.app.store.write(move |tx| tx.execute(&sql, &[]));
+            assert!(changed.await.unwrap() > 0);
+            let problems = refresh(&vault).await.join("; ");
+            assert!(
+                problems.contains(&format!(
+                    "destination {named} is not as the operator registered it"
+                )),
+                "{problems}"
+            );
+        }
+        let refused = forward(&vault, &send("att_1")).await;
+        assert_eq!(refused.json["code"], "operation_not_allowed");
+        // The operator registers it again.
+        answer(&token_vault(
+            &vault,
+            &["destinations", "remove", "other"],
+            "",
+        ));
+        answer(&token_vault(&vault, &add, ""));
+        assert_eq!(refresh(&vault).await, Vec::<String>::new());
+        bank.answer(endpoint::json(&json!({"status": "ok"}).to_string()));
+        assert_eq!(
+            forward(&vault, &send("att_2")).await.json["bytes_sent"],
+            "all"
+        );
+    }
+}
+
 // The row holds nothing of the secret, and moved to another name it does not open.
 async fn sealed_at_rest(vault: &Vault) {
     let moved = vault
