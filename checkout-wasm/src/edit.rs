@@ -71,10 +71,11 @@ pub fn number(typed: Typed<'_>) -> Shown {
 #[must_use]
 pub fn expiry(typed: Typed<'_>) -> Shown {
     let (digits, left) = typed.digits();
-    let count = digit_count(typed.text);
-    let hit_digit = digits.len() == count;
-    // The separators matter (`1/` is January), so they are read unless the deletion hit one of them.
-    let source = if hit_digit { typed.text } else { &digits };
+    // Separators that were put in matter (`1/` is January); those that a deletion left do not.
+    let source = match typed.deletion {
+        Deletion::None => typed.text,
+        Deletion::Backward | Deletion::Forward => &digits,
+    };
     let text = Zeroizing::new(expiry::format(source));
     let padded = digit_count(&text).saturating_sub(digits.len());
     let at_end = typed.caret >= typed.text.encode_utf16().count();
@@ -238,6 +239,11 @@ mod tests {
             ("12 / 202", "12 / 2028|", None, "12 / 28|"),
             ("12 / 28", "|2 / 28", Backward, "0|2 / 28"),
             ("", "12/2028|", None, "12 / 28|"),
+            ("", "1/28|", None, "01 / 28|"),
+            ("", "12 28|", None, "12 / 28|"),
+            ("", "1228|", None, "12 / 28|"),
+            ("", "122028|", None, "12 / 28|"),
+            ("", "۱۲/۲۸|", None, "12 / 28|"),
             ("", "2028-12|", None, "12 / 28|"),
         ] {
             check(expiry, before, typed, deletion, expected);

@@ -57,24 +57,22 @@ pub enum Error {
 /// Cards are issued for some years at most; more than this ahead is a typing error.
 const MAX_YEARS: u16 = 50;
 
-/// Reads `12/28`, `12 / 2028`, `1228`, `12-28`, `2028-12` (ISO 8601), `122028`, in any digits.
+/// Reads `12/28`, `1/28`, `12 / 2028`, `1228`, `122028`, `12-28`, `2028-12` and `202812` (ISO 8601), `12/31/2028`, in any
+/// digits.
 ///
 /// # Errors
 /// What is wrong, without the input.
 pub fn parse(text: &str, today: Month) -> Result<Expiry, Error> {
-    let (first, second) = split(text)?;
-    let (month, year) = if first.len() == 4 {
-        (second, first)
-    } else {
-        (first, second)
-    };
-    let month = number(&month) as u8;
+    let digits = month_first(text);
+    let (month, year) = digits.split_at(digits.len().min(2));
     let year = match year.len() {
-        2 => 2000 + number(&year),
-        4 => number(&year),
+        _ if digits.is_empty() => return Err(Error::Empty),
+        2 => 2000 + number(year),
+        4 => number(year),
         _ => return Err(Error::Incomplete),
     };
-    within(Month::new(year, month).ok_or(Error::Month)?, today)
+    let month = Month::new(year, number(month) as u8);
+    within(month.ok_or(Error::Month)?, today)
 }
 
 /// Whether a card with this expiry is good today.
@@ -93,11 +91,9 @@ pub fn within(expiry: Expiry, today: Month) -> Result<Expiry, Error> {
 /// A four-digit year or ISO order is folded once it is whole.
 #[must_use]
 pub fn format(text: &str) -> String {
-    if let Some((year, month)) = iso(text) {
-        return join(&month, year.get(2..).unwrap_or(""));
-    }
     let separated = text.chars().any(|c| matches!(c, '/' | '-' | '.'));
-    let mut digits = crate::number::digits_of(text, 6);
+    let mut digits = month_first(text);
+    digits.truncate(6);
     // A month that begins with 2 to 9 is whole, and so is `1/`. `13` is none: it stays as typed, to be told so, and is
     // not read as January.
     let whole = digits.as_str() >= "2" && digits.len() < 6;
@@ -107,15 +103,12 @@ pub fn format(text: &str) -> String {
     if digits.len() == 6 && digits.get(2..4) == Some("20") {
         digits.replace_range(2..4, "");
     }
-    match digits.len() {
-        0 => digits,
-        1 => digits,
-        _ => join(
-            digits.get(..2).unwrap_or(""),
-            digits
-                .get(2..)
-                .map_or("", |rest| &rest[..rest.len().min(year_digits(rest))]),
-        ),
+    match digits.split_at_checked(2) {
+        None => digits,
+        Some((month, year)) => {
+            let shown = year.len().min(year_digits(year));
+            [month, " / ", &year[..shown]].concat()
+        }
     }
 }
 
@@ -124,33 +117,25 @@ fn year_digits(rest: &str) -> usize {
     if rest.starts_with("20") { 3 } else { 2 }
 }
 
-fn join(month: &str, year: &str) -> String {
-    let mut out = String::with_capacity(7);
-    out.push_str(month);
-    out.push_str(" / ");
-    out.push_str(year);
-    out
-}
-
-fn iso(text: &str) -> Option<(String, String)> {
-    let mut parts = text.trim().split('-');
-    let year = crate::number::digits_of(parts.next()?, 5);
-    let month = crate::number::digits_of(parts.next()?, 3);
-    (year.len() == 4 && month.len() == 2).then_some((year, month))
-}
-
-fn split(text: &str) -> Result<(String, String), Error> {
+/// The digits of a date, the month's two before the year's, whichever way it was written.
+fn month_first(text: &str) -> String {
     let mut groups = text
         .split(|c: char| crate::number::ascii_digit(c).is_none())
         .filter(|group| !group.is_empty())
         .map(|group| crate::number::digits_of(group, 8));
-    match (groups.next(), groups.next()) {
-        (None, _) => Err(Error::Empty),
-        (Some(first), Some(second)) => Ok((first, second)),
-        (Some(all), None) => match all.len() {
-            4 | 6 => Ok((all[..2].to_owned(), all[2..].to_owned())),
-            _ => Err(Error::Incomplete),
-        },
+    let mut next = || groups.next().unwrap_or_default();
+    let (first, second, third) = (next(), next(), next());
+    let padded = |month: &str| if month.len() == 1 { "0" } else { "" };
+    match (first.len(), second.len(), third.len()) {
+        // The year first: `2028-12`, `2028-12-31`.
+        (4, 1.., _) => [padded(&second), &second, &first].concat(),
+        // `202812`, where the first two digits are no month.
+        (6, 0, _) if first.starts_with("20") => [&first[4..], &first[..4]].concat(),
+        // A day between: `12/31/2028`.
+        (1..=2, 1..=2, 4) => [padded(&first), &first, &third].concat(),
+        // `1/28`.
+        (1, 1.., _) => ["0", &first, &second].concat(),
+        _ => [first, second, third].concat(),
     }
 }
 
@@ -199,9 +184,26 @@ mod tests {
             "12/2028",
             "122028",
             "2028-12",
+            "2028/12",
+            "2028-12-31",
+            "202812",
+            "12/31/2028",
+            "12.2028",
+            " 12 / 2028 ",
             "١٢/٢٨",
+            "۱۲ / ۲۰۲۸",
+            "१२/२८",
+            "１２／２８",
+            "২০২৮-১২",
         ] {
             assert_eq!(parse(text, today), Ok(month(2028, 12)), "{text}");
+            assert_eq!(format(text), "12 / 28", "{text}");
+        }
+        for text in [
+            "1/28", "01/28", "1-2028", "2028-1", "202801", "0128", "1 / 28",
+        ] {
+            assert_eq!(parse(text, today), Ok(month(2028, 1)), "{text}");
+            assert_eq!(format(text), "01 / 28", "{text}");
         }
     }
 
