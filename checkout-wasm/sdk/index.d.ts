@@ -110,6 +110,8 @@ export type TokenResult = { token: Token; error?: undefined } | { token?: undefi
 
 export interface Token {
   id: string;
+  /** What the buyer said to `fields.saveCard`, if that was asked. */
+  save_card?: boolean;
   [field: string]: unknown;
 }
 
@@ -128,12 +130,16 @@ export type ValidationCode =
   | "invalid_number"
   | "live_card_in_test_mode"
   | "test_card_in_live_mode"
+  | "brand_not_allowed"
   | "incomplete_expiry"
   | "invalid_expiry"
   | "invalid_expiry_year_past"
   | "incomplete_cvc"
   | "invalid_cvc"
-  | "invalid_name";
+  | "incomplete_name"
+  | "invalid_name"
+  | "incomplete_postal_code"
+  | "invalid_postal_code";
 
 /** Why the form does not work here. */
 export type LoadErrorReason =
@@ -157,28 +163,69 @@ export interface CardsealError {
   message: string;
 }
 
+export type Color = `#${string}` | `rgb(${string})` | `rgba(${string})` | `hsl(${string})` | `hsla(${string})` | "transparent";
+export type Length = `${number}px` | `${number}rem` | `${number}em` | "0";
+
 export interface AppearanceVariables {
-  colorPrimary?: `#${string}`;
-  colorBackground?: `#${string}`;
-  colorText?: `#${string}`;
-  colorTextSecondary?: `#${string}`;
-  colorTextPlaceholder?: `#${string}`;
-  colorDanger?: `#${string}`;
-  colorBorder?: `#${string}`;
-  borderRadius?: `${number}px`;
-  spacingUnit?: `${number}px`;
-  fontSizeBase?: `${number}px`;
+  colorPrimary?: Color;
+  colorBackground?: Color;
+  colorText?: Color;
+  colorTextSecondary?: Color;
+  colorTextPlaceholder?: Color;
+  colorDanger?: Color;
+  colorBorder?: Color;
+  borderRadius?: Length;
+  borderWidth?: Length;
+  spacingUnit?: Length;
+  gridRowSpacing?: Length;
+  gridColumnSpacing?: Length;
+  fontSizeBase?: Length;
   fontFamily?: string;
+  fontLineHeight?: string;
+  fontWeightNormal?: string;
+  fontWeightMedium?: string;
+  focusBoxShadow?: string;
+  inputBoxShadow?: string;
 }
+
+type Part = ".Input" | ".Label" | ".Error" | ".Brand" | ".CheckboxInput";
+type State = "" | ":hover" | ":focus" | ":disabled" | "::placeholder";
+export type Rule = `${Part}${"" | "--invalid"}${State}`;
+export type RuleProperty =
+  | "color"
+  | "backgroundColor"
+  | "borderColor"
+  | "borderWidth"
+  | "borderStyle"
+  | "borderRadius"
+  | "boxShadow"
+  | "outlineColor"
+  | "outlineWidth"
+  | "outlineStyle"
+  | "outlineOffset"
+  | "padding"
+  | "margin"
+  | "fontFamily"
+  | "fontSize"
+  | "fontWeight"
+  | "fontStyle"
+  | "lineHeight"
+  | "letterSpacing"
+  | "textTransform";
 
 export interface Appearance {
   /** `auto` follows the buyer's system. */
   theme?: "light" | "dark" | "auto";
   variables?: AppearanceVariables;
+  rules?: { [rule in Rule]?: { [property in RuleProperty]?: string } };
 }
 
 export interface ElementsOptions {
   appearance?: Appearance;
+  /** A BCP 47 tag; `auto`, as without it, is the buyer's language. */
+  locale?: string;
+  /** Strings of your own above those of the language, by the keys of docs/loader.md. */
+  words?: { [key: string]: string };
 }
 
 /** What a veto answers; nothing lets the card pass. */
@@ -186,6 +233,14 @@ export type Verdict = { continue: boolean; message?: string } | undefined | void
 
 export interface CardOptions extends ElementsOptions {
   disabled?: boolean;
+  /** Further fields; what is not `true` is not in the form. */
+  fields?: { name?: boolean; country?: boolean; postalCode?: boolean; saveCard?: boolean };
+  /** ISO 3166-1 alpha-2: whose postal codes are meant, and the country picked beforehand. */
+  country?: string;
+  /** Brands you take, by their names in docs/brands.md; all without it. */
+  allowedBrands?: string[];
+  /** Networks picked beforehand on a co-badged card, the best first; the buyer may pick another. */
+  preferredNetwork?: string[];
   /** Asked for each token before the page gets it; `{ continue: false, message }` refuses it in these words. At creation only. */
   onToken?: (token: Token) => Verdict | Promise<Verdict>;
   /** The iframe's title, for assistive technology; at mount only. */
@@ -205,8 +260,15 @@ export interface CardEvents {
     empty: boolean;
     complete: boolean;
     brand: string;
+    /** Brands that the number may still have. */
+    brands: string[];
+    /** Networks that the buyer may choose from: of a co-badged card. */
+    networks: string[];
+    network: string | null;
     error?: { type: "validation_error"; code: ValidationCode; message: string };
   };
+  /** The choice of networks has changed. */
+  networks: { elementType: "card"; networks: string[]; network: string | null };
   focus: { elementType: "card" };
   blur: { elementType: "card" };
   escape: { elementType: "card" };

@@ -31,3 +31,21 @@ export async function confirm(secret: string, card: CardElement, cardseal: Cards
   const { setupIntent } = await cardseal.confirmCardSetup(secret, { payment_method: 'pm_1' });
   return `${paymentIntent.status} ${setupIntent?.status}`;
 }
+
+export const full = (cardseal: Cardseal): CardElement =>
+  cardseal
+    .elements({
+      locale: 'de',
+      words: { save: 'Karte merken' },
+      appearance: {
+        variables: { colorPrimary: 'rgb(10 91 214)', borderRadius: '0.5rem', fontWeightMedium: '600' },
+        rules: { '.Input--invalid:focus': { boxShadow: 'none' }, '.Label': { textTransform: 'uppercase' } },
+      },
+    })
+    .create('card', {
+      fields: { name: true, postalCode: true, saveCard: true },
+      country: 'DE',
+      allowedBrands: ['visa'],
+      preferredNetwork: ['cartes_bancaires'],
+    })
+    .on('networks', ({ networks, network }) => networks.includes(network ?? ''));

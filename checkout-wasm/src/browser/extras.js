@@ -99,7 +99,7 @@ const MADE = {
   name: () => field("name", "cc-name", "name"),
   country: () => {
     const select = make("select", { id: "country", autocomplete: "country" });
-    return make("div", { className: "row" }, make("label", { htmlFor: "country" }), select);
+    return make("div", { className: "row country" }, make("label", { htmlFor: "country" }), select);
   },
   postalCode: () => field("postal", "postal-code", ""),
   saveCard: () => make("label", { className: "save" }, make("input", { type: "checkbox", id: "save" }), make("span")),
