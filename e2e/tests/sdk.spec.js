@@ -47,7 +47,7 @@ test('every code that loader and frame can answer is in the types and in the tab
     ...all(between(loader, 'const MESSAGES', '};'), /^ +(\w+):/gm),
     ...all(loader, /failure\("\w+", "(\w+)"/g),
     ...all(loader, /close\("(\w+)"/g),
-    ...all(between(read('checkout-wasm/src/form.rs'), 'pub fn code', '\n    }\n'), /=> "(\w+)"/g),
+    ...all(between(read('checkout-wasm/src/field.rs'), 'pub fn code', '\n    }\n'), /=> "(\w+)"/g),
     ...all(read('checkout-wasm/src/browser/frame.rs') + read('checkout-wasm/src/browser/vault.rs'), /code: "(\w+)"/g),
   ];
   const paying = read('checkout-wasm/sdk/payments.js');

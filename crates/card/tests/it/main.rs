@@ -1,5 +1,9 @@
+//! What needs more than the crate: its rules in both builds, and the page about it.
+//!
 //! `docs/brands.md` is written from the table: this test fails when it is stale, and writes it when
 //! `CARDSEAL_WRITE_DOCS` is set.
+
+mod parity;
 
 use std::fmt::Write as _;
 
