@@ -55,11 +55,16 @@ async fn no_column_of_a_key_can_be_swapped() {
         assert_eq!(other.get("/v1/cards").await.status, 200);
 
         // A key that ended is not brought back, and one without a MAC is none.
-        for sql in [
-            "update api_keys set expires_at = 99999999999 where id = $1",
-            "update api_keys set row_mac = null where id = $1",
+        for (seconds, sql) in [
+            (
+                10,
+                "update api_keys set expires_at = 99999999999 where id = $1",
+            ),
+            (20, "update api_keys set row_mac = null where id = $1"),
         ] {
             assert_eq!(write(&vault, sql, &a).await, 1);
+            // A key is looked up once a second.
+            vault.advance(seconds).await;
             let refused = caller.get("/v1/cards").await;
             assert_eq!(
                 (refused.status, refused.json["code"].as_str()),
@@ -96,6 +101,7 @@ async fn a_service_key_acts_for_nobody_whom_sql_names() {
         let sql = "insert into service_merchants (key_id, merchant, row_mac)
              select key_id, $1, row_mac from service_merchants where key_id = 'key_svc'";
         assert_eq!(write(&vault, sql, &mallory).await, 1);
+        vault.advance(10).await;
         assert_eq!(
             (acts_for(&alice).await, acts_for(&mallory).await),
             (200, 500)
