@@ -86,15 +86,20 @@ impl Metrics {
         new: Series,
         change: impl FnOnce(&mut Series),
     ) {
-        let labels: Vec<String> = labels
-            .iter()
-            .map(|(key, value)| format!("{key}=\"{value}\""))
-            .collect();
+        // Each request comes by here: one string, and no other once its series is known.
+        let mut text = String::with_capacity(96);
+        for (key, value) in labels {
+            let comma = if text.is_empty() { "" } else { "," };
+            for part in [comma, key, "=\"", value, "\""] {
+                text.push_str(part);
+            }
+        }
         let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let family = families.entry(name).or_default();
-        let labels = labels.join(",");
-        if family.len() < MOST_SERIES || family.contains_key(&labels) {
-            change(family.entry(labels).or_insert(new));
+        if let Some(series) = family.get_mut(&text) {
+            change(series);
+        } else if family.len() < MOST_SERIES {
+            change(family.entry(text).or_insert(new));
         }
     }
 
