@@ -213,3 +213,51 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
         .eq_ignore_ascii_case("bearer")
         .then_some(credential.trim())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(kind: Kind, addresses: &[&str], certificate: Option<&str>) -> Known {
+        let info = KeyInfo {
+            id: "key_1".into(),
+            merchant: "mer_1".into(),
+            merchant_name: String::new(),
+            mode: Mode::Test,
+            kind,
+            scopes: vec![],
+            origins: vec![],
+        };
+        Known {
+            info,
+            merchant: "mer_1".into(),
+            addresses: addresses.iter().filter_map(|a| a.parse().ok()).collect(),
+            certificate: certificate.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_a_key_admits_no_other_address_or_certificate() {
+        let here = known(Kind::Restricted, &["10.0.0.0/8"], None);
+        let code = |admitted: Result<(), Error>| match admitted {
+            Err(Error::Refused(code)) => Some(code),
+            _ => None,
+        };
+        let peer = |text: &str| text.parse::<IpAddr>().ok();
+        assert_eq!(code(here.admit(peer("10.1.2.3"), None)), None);
+        assert_eq!(
+            code(here.admit(peer("192.0.2.1"), None)),
+            Some(Code::Forbidden)
+        );
+        assert_eq!(code(here.admit(None, None)), Some(Code::Forbidden));
+
+        let bound = known(Kind::Service, &[], Some("ab"));
+        let shown = |hash: &str| ClientCertificate(hash.to_owned());
+        assert_eq!(code(bound.admit(None, Some(&shown("ab")))), None);
+        assert_eq!(
+            code(bound.admit(None, Some(&shown("cd")))),
+            Some(Code::Unauthenticated)
+        );
+        assert_eq!(code(bound.admit(None, None)), Some(Code::Unauthenticated));
+    }
+}
