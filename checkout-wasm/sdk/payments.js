@@ -227,7 +227,7 @@
       color-scheme: light; }
     dialog[open] { display: flex; flex-direction: column; }
     dialog::backdrop { background: rgb(0 0 0 / 60%); }
-    header { display: flex; justify-content: space-between; align-items: center; padding-inline-start: 16px;
+    .bar { display: flex; justify-content: space-between; align-items: center; padding-inline-start: 16px;
       border-block-end: 1px solid #ccc; font: 16px / 1.4 system-ui, sans-serif; }
     button { flex: none; min-inline-size: 48px; min-block-size: 48px; padding-inline: 16px; border: 0; background: none; color: inherit; font: inherit;
       cursor: pointer; }
@@ -244,7 +244,8 @@
       const host = make("div");
       const title = "Confirm the payment with your bank";
       const dialog = make("dialog", { ariaLabel: title });
-      const bar = make("header");
+      // No header element: it would be a second banner beside the shop's.
+      const bar = make("div", { className: "bar" });
       const words = make("span", { textContent: title });
       const close = make("button", { type: "button", textContent: "Cancel" });
       // The bank's page must not take the shop's page elsewhere.

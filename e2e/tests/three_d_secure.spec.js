@@ -13,6 +13,9 @@ const FRICTIONLESS = card('4000 0000 0000 3014');
 const GIVES_UP = card('4000 0000 0000 3089');
 const DECLINES_AFTER = card('4000 0084 0000 1629');
 
+// Six programs and three frames deep: on a busy machine that takes its time.
+test.describe.configure({ timeout: 150_000 });
+
 /** The bank's page: in payments' frame, in the dialog. */
 const bankOf = (page) => page.getByRole('dialog').frameLocator('iframe').frameLocator('iframe');
 
@@ -26,27 +29,25 @@ async function checkout(page, details) {
 test('a card whose issuer is content is paid without a sign of it', async ({ page }) => {
   const shop = new Shop(page);
   await shop.checkout();
-  let wasShown = false;
-  const looking = page
-    .getByRole('dialog')
-    .waitFor({ state: 'visible', timeout: 15_000 })
-    .then(() => (wasShown = true), () => {});
+  const asked = [];
+  page.on('framenavigated', (frame) => asked.push(new URL(frame.url()).pathname));
   await shop.payWith(FRICTIONLESS);
   await shop.expectPaid();
-  expect(wasShown).toBe(false);
+  // The page of payments was there; the bank's question was not.
+  expect(asked.some((path) => path.startsWith('/3ds/tds_'))).toBe(true);
+  expect(asked.filter((path) => path.startsWith('/3ds/challenge'))).toEqual([]);
   const charge = await chargeOf(shop);
   expect(charge.payment_method_details.card.three_d_secure).toMatchObject({
     authentication_flow: 'frictionless', electronic_commerce_indicator: '05', result: 'authenticated', version: '2.2.0',
     liability_shift: true,
   });
-  void looking;
 });
 
 test('a challenge that the buyer passes is paid', async ({ page }, info) => {
   const shop = await checkout(page, CHALLENGE);
   const bank = bankOf(page);
   const approve = bank.getByRole('button', { name: 'Approve' });
-  await expect(approve).toBeVisible();
+  await expect(approve).toBeVisible({ timeout: 30_000 });
   await expect(approve).toBeInViewport();
   await expect(bank.getByText('Cardseal demo shop')).toBeVisible();
   await page.screenshot({ path: `screenshots/${info.project.name}-challenge.png` });
@@ -64,7 +65,7 @@ test('a challenge that the buyer passes is paid', async ({ page }, info) => {
 test('by keyboard alone', async ({ page }) => {
   const shop = await checkout(page, CHALLENGE);
   const approve = bankOf(page).getByRole('button', { name: 'Approve' });
-  await expect(approve).toBeVisible();
+  await expect(approve).toBeVisible({ timeout: 30_000 });
   for (let press = 0; press < 8 && !(await approve.evaluate((button) => button === document.activeElement)); press++) {
     await page.keyboard.press('Tab');
   }
@@ -80,7 +81,7 @@ for (const [name, leave, words] of [
 ]) {
   test(`a buyer who ${name} is not charged, and another card pays`, async ({ page }, info) => {
     const shop = await checkout(page, CHALLENGE);
-    await expect(bankOf(page).getByRole('button', { name: 'Approve' })).toBeVisible();
+    await expect(bankOf(page).getByRole('button', { name: 'Approve' })).toBeVisible({ timeout: 30_000 });
     await leave(page);
     await expect(shop.message).toContainText(words, { timeout: 20_000 });
     await page.screenshot({ path: `screenshots/${info.project.name}-challenge-${name.replaceAll(' ', '-')}.png`, fullPage: true });
@@ -92,7 +93,7 @@ for (const [name, leave, words] of [
 
 test('a bank that gives up waiting ends the payment', async ({ page }) => {
   const shop = await checkout(page, GIVES_UP);
-  await expect(bankOf(page).getByRole('button', { name: 'Approve' })).toBeVisible();
+  await expect(bankOf(page).getByRole('button', { name: 'Approve' })).toBeVisible({ timeout: 30_000 });
   await expect(shop.message).toContainText(/unable to authenticate/i, { timeout: 20_000 });
 });
 
@@ -104,7 +105,7 @@ test('a card that is declined after its challenge is declined', async ({ page })
 
 test('the order is paid when the bank’s answer comes after the buyer has closed the page', async ({ page, context }) => {
   const shop = await checkout(page, CHALLENGE);
-  await expect(bankOf(page).getByRole('button', { name: 'Approve' })).toBeVisible();
+  await expect(bankOf(page).getByRole('button', { name: 'Approve' })).toBeVisible({ timeout: 30_000 });
   const bank = page.frames().find((frame) => new URL(frame.url()).pathname.startsWith('/3ds/challenge/')).url();
   const order = page.url();
   await page.close();
@@ -121,7 +122,7 @@ test('the order is paid when the bank’s answer comes after the buyer has close
 
 test('a page that is reloaded during the challenge goes on with it', async ({ page }) => {
   const shop = await checkout(page, CHALLENGE);
-  await expect(bankOf(page).getByRole('button', { name: 'Approve' })).toBeVisible();
+  await expect(bankOf(page).getByRole('button', { name: 'Approve' })).toBeVisible({ timeout: 30_000 });
   await page.reload();
   await bankOf(page).getByRole('button', { name: 'Approve' }).click();
   await shop.expectPaid();
@@ -135,7 +136,7 @@ for (const [button, result] of [['Approve', 'succeeded'], ['Fail the authenticat
     expect(intent).toMatchObject({ status: 'requires_action', next_action: { type: 'redirect_to_url' } });
     await page.goto(intent.next_action.redirect_to_url.url);
     const bank = page.frameLocator('iframe');
-    await expect(bank.getByRole('button', { name: button })).toBeVisible();
+    await expect(bank.getByRole('button', { name: button })).toBeVisible({ timeout: 30_000 });
     await page.screenshot({ path: `screenshots/${info.project.name}-challenge-redirect.png` });
     await bank.getByRole('button', { name: button }).click();
     await page.waitForURL(/redirect_status=/);
