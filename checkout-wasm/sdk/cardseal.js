@@ -11,7 +11,9 @@
  *   page → frame, port:  {to: "frame", type: "focus" | "blur" | "clear" | "update" | "validate" | "error" | "fill" | "tokenise",
  *                          ..}
  *   frame → page, port:  {to: "page", type: "connected" | "ready" | "change" | "focus" | "blur" | "escape" | "enter" |
- *                         "height" | "token" | "loaderror", ..}
+ *                         "height" | "visibility" | "token" | "loaderror", ..}
+ *
+ * In a split form both name the `field` they are about; the field pages themselves have no channel to the page.
  *
  * Anything else is dropped. Verbs, events and results follow Stripe.js, because people know them.
  */
@@ -31,20 +33,26 @@
   /** The form's height until it reports its own, so that the page does not jump: one row, or two below this width. */
   const ONE_ROW = { from: 600, height: 76 };
   const TWO_ROWS_HEIGHT = 156;
+  const FIELD_HEIGHT = 52;
+  /** A frame whose channel closed is loaded anew if it does not come back by itself. */
+  const REVIVE_AFTER_MS = 1000;
+  /** The elements: a whole card, or one field of a split form. */
+  const TYPES = /^card(Number|Expiry|Cvc)?$/;
   /** The form's themes as `color-scheme`: where frame and document differ in it, browsers paint the frame opaque. */
   const SCHEMES = { light: "light", dark: "dark", auto: "light dark" };
-  /** Input types whose Enter submits a form without a button only while there is no second one (HTML, 4.10.21.2). */
-  const BLOCKS_ENTER = /^(text|search|url|tel|email|password|date|month|week|time|datetime-local|number)$/;
+  /** Inputs whose Enter submits a form without a button only while there is no second one (HTML, 4.10.21.2). */
+  const BLOCKS_ENTER = "input:read-write,input[readonly]";
 
   const MESSAGES = {
     origin_not_allowed: "This page's origin is not registered for the publishable key.",
     invalid_key: "The vault does not know this publishable key.",
-    blocked: "The card form was blocked: by an extension, the network or the page's Content-Security-Policy.",
+    blocked: "The card form was blocked by an extension, the network or the page's Content-Security-Policy.",
     csp: "The page's Content-Security-Policy does not allow the vault in frame-src.",
     offline: "The browser is offline.",
     timeout: "The card form did not answer in time.",
-    insecure_context: "The card form needs a page served over https.",
-    wasm_unavailable: "This browser has no WebAssembly.",
+    insecure_context: "The card form needs https.",
+    wasm_unavailable: "The card form needs WebAssembly.",
+    frame_reloaded: "The card form was lost. Fill it in again.",
   };
 
   /** What paying from the page needs, which a page that only tokenises does not: fetched at first use. The build fills in. */
@@ -72,24 +80,18 @@
     return Object.hasOwn(SCHEMES, theme) ? theme : "light";
   };
   const failure = (type, code, message) => ({ error: { type, code, message } });
-  const randomNonce = () =>
-    Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const broken = (code) => failure("api_connection_error", code, MESSAGES[code]);
+  /** 128 bits as 32 letters: it goes into an address, where the vault refuses digits that could be a card's. */
+  const randomNonce = () => String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32)).map((byte) => 97 + (byte & 15)));
 
   /** What `start` promises, or `aborted` as soon as the caller's signal says so. */
   const abortable = (signal, start) => {
+    if (!signal) return start();
     const aborted = failure("invalid_request_error", "aborted", "The call was aborted.");
-    if (signal?.aborted) return Promise.resolve(aborted);
-    const answer = start();
-    if (!signal) return answer;
-    return new Promise((resolve, reject) => {
-      const abort = () => resolve(aborted);
-      signal.addEventListener("abort", abort);
-      const settle = (how) => (result) => {
-        signal.removeEventListener("abort", abort);
-        how(result);
-      };
-      answer.then(settle(resolve), settle(reject));
-    });
+    if (signal.aborted) return Promise.resolve(aborted);
+    const end = new AbortController();
+    const abort = new Promise((resolve) => signal.addEventListener("abort", () => resolve(aborted), { signal: end.signal }));
+    return Promise.race([start(), abort]).finally(() => end.abort());
   };
 
   let payments = null;
@@ -115,17 +117,21 @@
       document.head.append(part);
     }));
 
-  /** One card form. */
+  /** One card form, or one field of a split one. */
   class CardElement {
     #key;
+    #type;
+    #group;
     #options;
     #vetoes;
     #handlers = new Map();
     #mount = null;
     #isDestroyed = false;
 
-    constructor(key, { onBin, onToken, ...options }) {
+    constructor(key, type, group, { onBin, onToken, ...options }) {
       this.#key = key;
+      this.#type = type;
+      this.#group = group;
       this.#options = options;
       this.#vetoes = { onBin, onToken };
     }
@@ -137,8 +143,12 @@
       if (!(container instanceof Element)) misuse(`no element to mount in: ${target}`);
       if (this.#mount?.container === container) return this;
       this.unmount();
+      const [layout, field] = TYPES.exec(this.#type);
+      const options = { title: `Secure ${field ? `card ${field.toLowerCase()}` : layout} form`, ...this.#options };
       const emit = (event, payload) => this.#emit(event, payload);
-      this.#mount = new Mount(this.#key, this.#options, container, emit, this.#vetoes);
+      if (field && container.getRootNode() !== document) misuse("split fields cannot be in a shadow tree.");
+      const split = field && this.#group._split(options);
+      this.#mount = new Mount(this.#key, options, layout, container, emit, this.#vetoes, split, field?.toLowerCase());
       return this;
     }
 
@@ -185,41 +195,41 @@
 
     /** Says `message` below the fields until the buyer types; null takes it back. */
     setError(message) {
-      this.#mount?.send({ type: "error", message: message == null ? "" : String(message) });
-      return this;
+      return this.#send({ type: "error", message: String(message ?? "") });
     }
 
     focus() {
-      this.#mount?.send({ type: "focus" });
-      return this;
+      return this.#send({ type: "focus" });
     }
 
     blur() {
-      this.#mount?.send({ type: "blur" });
-      return this;
+      return this.#send({ type: "blur" });
     }
 
     clear() {
-      this.#mount?.send({ type: "clear" });
-      return this;
+      return this.#send({ type: "clear" });
     }
 
     /** For Cardseal's createToken. */
     _tokenise(key, data) {
       if (key !== this.#key) misuse("the element belongs to another publishable key.");
-      if (this.#mount) return this.#mount.tokenise(data);
-      return Promise.resolve(failure("invalid_request_error", "element_not_mounted", "Mount the card element first."));
+      return this.#mount?.tokenise(data) ?? Promise.resolve(failure("invalid_request_error", "element_not_mounted", "Mount the card element first."));
     }
 
     /** For the custom element: says what is wrong in the fields, as at submit, and leaves the focus. */
     _validate() {
-      this.#mount?.send({ type: "validate" });
+      this.#send({ type: "validate" });
+    }
+
+    #send(message) {
+      this.#mount?.send(message);
+      return this;
     }
 
     #emit(event, payload) {
       for (const handler of [...(this.#handlers.get(event) ?? [])]) {
         try {
-          handler({ elementType: "card", ...payload });
+          handler({ elementType: this.#type, ...payload });
         } catch (error) {
           // A handler's fault is the page's to see, and not the form's to die of.
           setTimeout(() => {
@@ -230,36 +240,47 @@
     }
   }
 
-  /** One frame on the page, from mount to unmount. */
+  /**
+   * One frame on the page, from mount to unmount. The fields of a split form have no channel of their own: the frame in
+   * `split`, which is not shown, drives them from the vault's side and speaks for them.
+   */
   class Mount {
     #key;
     #options;
+    #layout;
     #emit;
     #vetoes;
     #bin;
     #isBinAllowed;
     #facts;
+    #split;
+    #field;
+    #fields = new Map();
     #frame;
     #nonce = randomNonce();
     #port = null;
     #isReady = false;
     #failed = null;
     #waiting = [];
-    #pending = new Map();
     #current = null;
     #choice = ":null";
-    #nextId = 1;
+    #settleCurrent = null;
+    #lastId = 0;
     #handshakeTimers = [];
     #end = new AbortController();
 
-    constructor(key, options, container, emit, vetoes) {
+    constructor(key, options, layout, container, emit, vetoes, split, field) {
       this.container = container;
       this.#key = key;
       this.#options = options;
+      this.#layout = layout;
       this.#emit = emit;
       this.#vetoes = vetoes;
       const { signal } = this.#end;
-      addEventListener("message", (event) => this.#hear(event), { signal });
+      this.#split = split;
+      this.#field = field;
+      if (split) split.#fields.set(this.#field, this);
+      else addEventListener("message", (event) => this.#hear(event), { signal });
       const refused = ({ disposition, effectiveDirective, blockedURI }) => {
         const isOurs = disposition == "enforce" && effectiveDirective == "frame-src" && blockedURI.startsWith(vault);
         if (isOurs) this.#fail("csp");
@@ -275,38 +296,62 @@
       const diagnose = (delay, isLast) => this.#handshakeTimers.push(setTimeout(() => this.#diagnose(isLast), delay));
       this.#frame.addEventListener("load", () => diagnose(HELLO_AFTER_LOAD_MS, false), { signal });
       diagnose(READY_TIMEOUT_MS, true);
+      if (layout == "split") {
+        this.#frame.style.display = "none";
+        container.append(this.#frame);
+        return;
+      }
       container.replaceChildren(this.#frame);
       const isOneRow = this.#frame.clientWidth >= ONE_ROW.from;
-      this.#resize(isOneRow ? ONE_ROW.height : TWO_ROWS_HEIGHT);
+      this.#resize(split ? FIELD_HEIGHT : isOneRow ? ONE_ROW.height : TWO_ROWS_HEIGHT);
+    }
+
+    get isOpen() {
+      return this.#frame.isConnected;
     }
 
     /** Ends everything that this mount started. */
     close(code, message) {
+      // By the channel, so that it is before whatever is asked next; a frame's own end may come later.
+      this.send({ type: "clear" });
       this.#end.abort();
       this.#handshakeTimers.forEach(clearTimeout);
       this.#port?.close();
       this.#frame.remove();
-      this.#settleAll(failure("invalid_request_error", code, message));
+      const split = this.#split;
+      // A call under way is of the whole form, which is not whole any more.
+      (split ?? this).#settleCurrent?.(failure("invalid_request_error", code, message));
+      split?.#fields.delete(this.#field);
+      if (split?.#fields.size === 0) split.close(code, message);
     }
 
     /** Before the frame is ready messages wait. */
     send(message) {
-      if (this.#isReady) this.#port.postMessage({ to: "frame", ...message });
-      else this.#waiting.push(message);
+      if (!this.#isReady) this.#waiting.push(message);
+      else if (this.#split) this.#split.send({ field: this.#field, ...message });
+      else this.#port.postMessage({ to: "frame", ...message });
     }
 
     update(options) {
       this.#options = options;
-      this.#paint();
+      this.#paint(this.#frame);
       this.send({ type: "update", options });
     }
 
     tokenise(data) {
       return abortable(data?.signal, async () => {
-        const refusal = await this.#isBinAllowed;
-        if (refusal) return refusal;
-        const answer = await this.#tokenise(data);
-        return (answer.token && (await this.#ask("onToken", answer.token))) || answer;
+        // Whichever field is asked, each may have a veto.
+        const all = this.#split ? [...this.#split.#fields.values()] : [this];
+        for (const one of all) {
+          const refusal = await one.#isBinAllowed;
+          if (refusal) return refusal;
+        }
+        const answer = await (this.#split ?? this).#tokenise(data);
+        for (const one of answer.token ? all : []) {
+          const refusal = await one.#ask("onToken", answer.token);
+          if (refusal) return refusal;
+        }
+        return answer;
       });
     }
 
@@ -321,11 +366,16 @@
 
     /** A second call while one is under way gets the same answer: a double click pays once. */
     #tokenise(data) {
-      if (this.#failed) return Promise.resolve(failure("api_connection_error", this.#failed, MESSAGES[this.#failed]));
+      if (this.#failed) return Promise.resolve(broken(this.#failed));
+      if (!this.isOpen) return Promise.resolve(failure("invalid_request_error", "element_unmounted", MESSAGES.frame_reloaded));
       this.#current ??= new Promise((resolve) => {
-        const id = this.#nextId++;
-        const giveUp = () => this.#settle(id, failure("api_connection_error", "timeout", MESSAGES.timeout));
-        this.#pending.set(id, { resolve, timer: setTimeout(giveUp, TOKEN_TIMEOUT_MS) });
+        const id = ++this.#lastId;
+        const timer = setTimeout(() => this.#settle(id, broken("timeout")), TOKEN_TIMEOUT_MS);
+        this.#settleCurrent = (result) => {
+          clearTimeout(timer);
+          this.#current = this.#settleCurrent = null;
+          resolve(result);
+        };
         this.send({ type: "tokenise", id, name: data?.name });
       });
       return this.#current;
@@ -338,24 +388,21 @@
         origin: location.origin,
         theme: themeOf(this.#options),
         locale: this.#options.locale ?? "auto",
+        layout: this.#field ? `field-${this.#field}` : this.#layout,
+        // By this the frames of a split form know each other.
+        mount: (this.#split ?? this).#nonce,
       });
       frame.src = `${vault}/v1/frame?${query}`;
-      frame.title = this.#options.title ?? "Secure card payment form";
+      frame.title = this.#options.title;
       frame.referrerPolicy = "origin";
       // Through the CSSOM, which no style-src refuses.
-      Object.assign(frame.style, {
-        display: "block",
-        border: "0",
-        width: `calc(100% + ${2 * RING}px)`,
-        margin: `-${RING}px`,
-        height: "0",
-        colorScheme: SCHEMES[themeOf(this.#options)],
-      });
+      frame.style.cssText = `display:block;border:0;width:calc(100% + ${2 * RING}px);margin:-${RING}px;height:0`;
+      this.#paint(frame);
       return frame;
     }
 
-    #paint() {
-      this.#frame.style.colorScheme = SCHEMES[themeOf(this.#options)];
+    #paint(frame) {
+      frame.style.colorScheme = SCHEMES[themeOf(this.#options)];
     }
 
     #hear(event) {
@@ -370,18 +417,30 @@
       if (this.#port) {
         this.#port.close();
         this.#isReady = false;
-        this.#settleAll(failure("api_connection_error", "frame_reloaded", "The card form was reloaded; try again."));
+        this.#settleCurrent?.(broken("frame_reloaded"));
       }
       const channel = new MessageChannel();
-      this.#port = channel.port1;
+      const port = (this.#port = channel.port1);
+      // The frame's process ended, or the page threw the frame away: no answer will come.
+      port.addEventListener("close", () => this.#port === port && this.#lost(), { signal: this.#end.signal });
       this.#port.onmessage = (event) => this.#receive(event.data);
       const greeting = { cardseal: PROTOCOL, type: "connect", protocol: PROTOCOL, nonce: this.#nonce, options: this.#options };
       this.#frame.contentWindow.postMessage(greeting, vault, [channel.port2]);
     }
 
+    #lost() {
+      this.#isReady = false;
+      this.#settleCurrent?.(broken("frame_reloaded"));
+      setTimeout(() => {
+        if (!this.#isReady && this.isOpen) this.#frame.src += "";
+      }, REVIVE_AFTER_MS);
+    }
+
     #receive(message) {
       if (message?.to !== "page") return;
-      switch (message.type) {
+      if (this.#fields.has(message.field)) return this.#fields.get(message.field).#receive({ ...message, field: null });
+      const { type, token, error } = message;
+      switch (type) {
         case "connected":
           if (message.nonce !== this.#nonce) this.#port.close();
           break;
@@ -389,8 +448,7 @@
           this.#ready();
           break;
         case "change": {
-          const { empty, complete, brand, brands, networks, network, bin, error } = message;
-          this.#facts = { empty, complete, brand, brands, networks, network, bin, error };
+          const { bin, brand, networks, network } = (this.#facts = message.facts);
           if (bin !== this.#bin) {
             this.#bin = bin;
             this.#isBinAllowed = bin && this.#ask("onBin", { bin, brand });
@@ -408,7 +466,8 @@
         case "focus":
         case "blur":
         case "escape":
-          this.#emit(message.type);
+        case "visibility":
+          this.#emit(type, message.state && { state: message.state });
           break;
         case "enter":
           this.#emit("submit");
@@ -418,8 +477,8 @@
           this.#resize(message.height);
           break;
         case "token":
-          if (message.error?.code) this.#settle(message.id, { error: message.error });
-          else if (message.token?.id) this.#settle(message.id, { token: message.token });
+          if (error?.code) this.#settle(message.id, { error });
+          else if (token?.id) this.#settle(message.id, { token });
           break;
         case "loaderror":
           this.#fail(message.reason);
@@ -447,7 +506,7 @@
       const fields = [...form.elements];
       const submit = fields.find((field) => field.type === "submit");
       if (submit) submit.click();
-      else if (!fields.some((field) => BLOCKS_ENTER.test(field.type))) form.requestSubmit();
+      else if (!fields.some((field) => field.matches(BLOCKS_ENTER))) form.requestSubmit();
     }
 
     /** A refused frame fires `load` like any other, so the vault is asked; it judges by this page's Origin. */
@@ -476,20 +535,13 @@
       this.#failed = reason;
       this.#waiting = [];
       this.#emit("loaderror", { reason, message: MESSAGES[reason] });
-      this.#settleAll(failure("api_connection_error", reason, MESSAGES[reason]));
+      this.#fields.forEach((field) => field.#fail(reason));
+      this.#settleCurrent?.(broken(reason));
     }
 
+    /** Answers the call under way, if it is this one. */
     #settle(id, result) {
-      const asked = this.#pending.get(id);
-      if (!asked) return;
-      clearTimeout(asked.timer);
-      this.#pending.delete(id);
-      this.#current = null;
-      asked.resolve(result);
-    }
-
-    #settleAll(result) {
-      for (const id of [...this.#pending.keys()]) this.#settle(id, result);
+      if (id === this.#lastId) this.#settleCurrent?.(result);
     }
   }
 
@@ -498,6 +550,7 @@
     #key;
     #options;
     #made = new Map();
+    #split = null;
 
     constructor(key, options) {
       this.#key = key;
@@ -505,9 +558,9 @@
     }
 
     create(type, options) {
-      if (type !== "card") misuse(`there is no element "${type}".`);
+      if (!TYPES.test(type)) misuse(`there is no element "${type}".`);
       if (this.#made.has(type)) misuse(`this group has a "${type}" element already.`);
-      const element = new CardElement(this.#key, { ...this.#options, ...options });
+      const element = new CardElement(this.#key, type, this, { ...this.#options, ...options });
       const destroy = element.destroy;
       element.destroy = () => {
         if (this.#made.get(type) === element) this.#made.delete(type);
@@ -515,6 +568,12 @@
       };
       this.#made.set(type, element);
       return element;
+    }
+
+    /** The frame that drives the split fields, for as long as there are any. */
+    _split(options) {
+      if (!this.#split?.isOpen) this.#split = new Mount(this.#key, options, "split", document.body, () => {}, {});
+      return this.#split;
     }
 
     getElement(type) {
@@ -528,10 +587,9 @@
   }
 
   window.Cardseal ??= function Cardseal(key) {
-    if (!vault) misuse("load cardseal.js by a script tag of its own from the vault.");
-    if (vault === location.origin) misuse("cardseal.js must come from the vault, not from the page's own origin.");
-    if (/^(sk|rk)_/.test(key)) misuse("this is a secret key. Roll it now, and use a publishable key (pk_..) on pages.");
-    if (!/^pk_(test|live)_[0-9A-Za-z]+$/.test(key)) misuse("not a publishable key (pk_test_.. or pk_live_..).");
+    if (!vault || vault === location.origin) misuse("load cardseal.js by a script tag from the vault.");
+    if (/^(sk|rk)_/.test(key)) misuse("this is a secret key. Roll it now, use a publishable key.");
+    if (!/^pk_(test|live)_[0-9A-Za-z]+$/.test(key)) misuse("not a publishable key.");
     const createToken = (element, data) => {
       if (!(element instanceof CardElement)) misuse("createToken needs a card element.");
       return element._tokenise(key, data);
@@ -546,15 +604,12 @@
         made ??= (await loadPayments())({ key, vault, createToken });
       } catch {
         const reason = navigator.onLine ? "blocked" : "offline";
-        return failure("api_connection_error", reason, MESSAGES[reason]);
+        return broken(reason);
       }
       return made[verb](...given);
     };
     return cardseal;
   };
-
-  const sheet = new CSSStyleSheet();
-  sheet.replaceSync(":host{display:block}:host([hidden]){display:none}");
 
   /**
    * `<cardseal-card publishable-key=".." required>` in a form: a field like any other, whose value is a token. It holds
@@ -577,9 +632,8 @@
 
     constructor() {
       super();
-      const root = this.attachShadow({ mode: "open" });
-      root.adoptedStyleSheets = [sheet];
-      root.append(this.#box);
+      // An inline host with a block in it takes the whole line, as a block would; `hidden` works as on any element.
+      this.attachShadow({ mode: "open" }).append(this.#box);
       this.addEventListener("invalid", () => this.#showFaults());
       // What a label's click sends.
       this.addEventListener("click", () => this.focus());

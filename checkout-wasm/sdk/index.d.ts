@@ -226,7 +226,12 @@ export interface ElementsOptions {
   locale?: string;
   /** Strings of your own above those of the language, by the keys of docs/loader.md. */
   words?: { [key: string]: string };
+  /** A field session that your server bound to a payment (`POST /v1/sessions`): tokens are good for that payment only. */
+  session?: string;
 }
+
+/** A whole card in one frame, or the fields of a split form. */
+export type ElementType = "card" | "cardNumber" | "cardExpiry" | "cardCvc";
 
 /** What a veto answers; nothing lets the card pass. */
 export type Verdict = { continue: boolean; message?: string } | undefined | void;
@@ -248,15 +253,15 @@ export interface CardOptions extends ElementsOptions {
 }
 
 export interface Elements {
-  create(type: "card", options?: CardOptions): CardElement;
-  getElement(type: "card"): CardElement | null;
+  create(type: ElementType, options?: CardOptions): CardElement;
+  getElement(type: ElementType): CardElement | null;
   update(options: ElementsOptions): void;
 }
 
 export interface CardEvents {
-  ready: { elementType: "card" };
+  ready: { elementType: ElementType };
   change: {
-    elementType: "card";
+    elementType: ElementType;
     empty: boolean;
     complete: boolean;
     brand: string;
@@ -268,13 +273,15 @@ export interface CardEvents {
     error?: { type: "validation_error"; code: ValidationCode; message: string };
   };
   /** The choice of networks has changed. */
-  networks: { elementType: "card"; networks: string[]; network: string | null };
-  focus: { elementType: "card" };
-  blur: { elementType: "card" };
-  escape: { elementType: "card" };
+  networks: { elementType: ElementType; networks: string[]; network: string | null };
+  focus: { elementType: ElementType };
+  blur: { elementType: ElementType };
+  escape: { elementType: ElementType };
   /** Enter in the frame; the form around it is submitted as by a field of its own. */
-  submit: { elementType: "card" };
-  loaderror: { elementType: "card"; reason: LoadErrorReason; message: string };
+  submit: { elementType: ElementType };
+  /** Whether the buyer can see the form: `covered` by something of the page's, or `offscreen`. Where the browser tells. */
+  visibility: { elementType: ElementType; state: "visible" | "covered" | "offscreen" };
+  loaderror: { elementType: ElementType; reason: LoadErrorReason; message: string };
 }
 
 type Handler<E extends keyof CardEvents> = (event: CardEvents[E]) => void;

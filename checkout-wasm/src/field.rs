@@ -26,6 +26,9 @@ impl Field {
         Self::PostalCode,
     ];
 
+    /// Those of the card itself.
+    pub const CARD: [Self; 3] = [Self::Number, Self::Expiry, Self::Cvc];
+
     /// The `id` of its input.
     #[must_use]
     pub fn id(self) -> &'static str {

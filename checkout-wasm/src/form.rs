@@ -34,6 +34,8 @@ pub struct Entry<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
     mode: Mode,
+    /// Whether the CVV is asked for alone, for a card that is stored already.
+    cvc_alone: bool,
     asks: Asks,
     country: Option<Country>,
     brand: Brand,
@@ -64,6 +66,7 @@ impl Form {
         };
         Self {
             mode,
+            cvc_alone: false,
             asks: Asks::default(),
             country: None,
             brand: Brand::Unknown,
@@ -78,6 +81,17 @@ impl Form {
                 empty(None),
             ],
         }
+    }
+
+    /// An empty form that asks for the CVV alone.
+    #[must_use]
+    pub fn cvc_alone(mode: Mode) -> Self {
+        let mut form = Self::new(mode);
+        form.cvc_alone = true;
+        for absent in [Field::Number, Field::Expiry] {
+            form.statuses[absent as usize].fault = None;
+        }
+        form
     }
 
     /// The page asks for other things now.
@@ -109,13 +123,17 @@ impl Form {
         {
             self.choice = None;
         }
-        let findings = [
+        let mut findings = [
             self.number_finding(entry.number),
             expiry_finding(entry.expiry, today),
             cvc_finding(entry.cvc, self.brand),
             self.asks.name.then(|| name_finding(entry.name)).flatten(),
             self.postal_finding(entry.postal_code),
         ];
+        if self.cvc_alone {
+            findings[Field::Number as usize] = None;
+            findings[Field::Expiry as usize] = None;
+        }
         let empty = [
             entry.number,
             entry.expiry,
@@ -178,6 +196,18 @@ impl Form {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.statuses.iter().all(|status| status.fault.is_none())
+    }
+
+    /// Whether nothing is typed in a field.
+    #[must_use]
+    pub fn is_empty_at(&self, field: Field) -> bool {
+        self.statuses[field as usize].empty
+    }
+
+    /// Whether a field has what it needs.
+    #[must_use]
+    pub fn is_complete_at(&self, field: Field) -> bool {
+        self.statuses[field as usize].fault.is_none()
     }
 
     /// The brand of the number so far.

@@ -14,6 +14,7 @@ pub mod browser;
 pub mod edit;
 pub mod field;
 pub mod form;
+pub mod layout;
 pub mod mode;
 pub mod plaintext;
 pub mod postal;

@@ -1,4 +1,5 @@
-//! Starts the frame in a browser. Built natively it writes the form's markup, which the build puts into the document.
+//! Starts the frame in a browser. Built natively it writes the markup of every document, which the build puts into
+//! them: for each a line with its layout's name, a tab and the markup.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
@@ -7,6 +8,11 @@ fn main() {
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> std::io::Result<()> {
+    use checkout_wasm::{layout::Layout, view};
     use std::io::Write as _;
-    std::io::stdout().write_all(checkout_wasm::view::markup().as_bytes())
+
+    let mut out = std::io::stdout().lock();
+    Layout::ALL
+        .into_iter()
+        .try_for_each(|layout| writeln!(out, "{}\t{}", layout.name(), view::markup(layout)))
 }

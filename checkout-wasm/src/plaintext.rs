@@ -51,6 +51,19 @@ pub fn plaintext(card: &CardData) -> Zeroizing<Vec<u8>> {
     out
 }
 
+/// The plaintext of a CVV alone, for a card that is stored already: `{"cvc":".."}`.
+#[must_use]
+pub fn of_cvc(cvc: &Cvv) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(Vec::with_capacity(CAPACITY));
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the CVV leaves its type here to be sealed, in a buffer that is wiped"
+    )]
+    text(&mut out, "{\"cvc\":\"", cvc.expose());
+    out.extend_from_slice(b"\"}");
+    out
+}
+
 // The types hold no control characters, so quote and backslash are all that JSON wants escaped.
 fn text(out: &mut Vec<u8>, before: &str, value: &str) {
     out.extend_from_slice(before.as_bytes());
@@ -107,6 +120,12 @@ mod tests {
             "name": "Ada", "postal_code": "SW1A 1AA", "country": "GB", "network": "visa",
         });
         assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_cvv_goes_alone() {
+        let cvc = Cvv::parse("1234", Brand::Unknown).expect("a cvv");
+        assert_eq!(of_cvc(&cvc).as_slice(), br#"{"cvc":"1234"}"#);
     }
 
     #[test]

@@ -18,6 +18,13 @@ export async function pay(signal: AbortSignal): Promise<string> {
   return result.token.id;
 }
 
+export function split(cardseal: Cardseal): CardElement {
+  const elements = cardseal.elements({ session: 'eyJ..' });
+  for (const type of ['cardExpiry', 'cardCvc'] as const) elements.create(type).mount(`#${type}`);
+  elements.getElement('cardCvc')?.on('visibility', ({ state, elementType }) => state === 'covered' && elementType === 'cardCvc');
+  return elements.create('cardNumber').mount('#cardNumber');
+}
+
 export const inPlainForms = (): boolean => document.createElement('cardseal-card').reportValidity();
 export const complete = (event: CardEvents['change']): boolean => event.complete && !event.empty;
 

@@ -13,21 +13,26 @@ use wasm_bindgen::prelude::*;
 use web_sys::{MessageEvent, MessagePort, Window};
 
 use super::object::{get, number, object, set, text};
-use crate::form::{Fault, Form};
+use crate::form::{Fault, Field, Form};
 
 /// The protocol this frame speaks.
 pub const PROTOCOL: f64 = 1.0;
 
 /// What the page may ask.
 pub enum FromPage {
-    /// Focus the first field at fault, or the first.
-    Focus,
+    /// Focus a field; else the first at fault, or the first.
+    Focus(Option<Field>),
     /// Give up the focus.
     Blur,
-    /// Empty all fields.
-    Clear,
-    /// Options have changed.
-    Update(JsValue),
+    /// Empty a field, or all.
+    Clear(Option<Field>),
+    /// Options have changed, of a field or of all.
+    Update {
+        /// Which field's.
+        field: Option<Field>,
+        /// All options.
+        options: JsValue,
+    },
     /// Say what is wrong, as at submit.
     Validate,
     /// Say these words below the fields.
@@ -43,26 +48,60 @@ pub enum FromPage {
     },
 }
 
-/// What the page hears.
+/// What the page hears; `of` is the field of a split form that it is about.
 pub enum ToPage<'a> {
     /// The fields take keys.
-    Ready,
+    Ready {
+        /// Which.
+        of: Option<Field>,
+    },
     /// The fields cannot work here.
     LoadError(&'static str),
-    /// The form's facts, and its first fault in words.
-    Change(&'a Change, &'a str),
+    /// The form's facts, or a field's, and the first fault in words.
+    Change {
+        /// Which.
+        of: Option<Field>,
+        /// The facts.
+        change: &'a Change,
+        /// The fault.
+        message: &'a str,
+    },
     /// An option that is not one: the page's developer must know.
     Refused(&'a str),
     /// The focus came in.
-    Focus,
+    Focus {
+        /// Where.
+        of: Option<Field>,
+    },
     /// The focus left.
-    Blur,
+    Blur {
+        /// Where.
+        of: Option<Field>,
+    },
     /// Escape was pressed.
-    Escape,
+    Escape {
+        /// Where.
+        of: Option<Field>,
+    },
     /// Enter was pressed: the page's form may submit.
-    Enter,
-    /// How high the form is, in CSS pixels.
-    Height(f64),
+    Enter {
+        /// Where.
+        of: Option<Field>,
+    },
+    /// How high the form is.
+    Height {
+        /// Which.
+        of: Option<Field>,
+        /// CSS pixels.
+        height: f64,
+    },
+    /// Whether the buyer can see it: `visible`, `covered` or `offscreen`.
+    Visibility {
+        /// Which.
+        of: Option<Field>,
+        /// The word.
+        state: &'a str,
+    },
     /// A token, as the vault gave it.
     Token {
         /// The question's.
@@ -96,17 +135,21 @@ pub struct Change {
 }
 
 impl Change {
-    /// The facts of `form`.
+    /// The facts of `form`, or of one field of it.
     #[must_use]
-    pub fn of(form: &Form) -> Self {
+    pub fn of(form: &Form, field: Option<Field>) -> Self {
+        let fault = match field {
+            Some(field) => form.shown(field),
+            None => form.first_shown(),
+        };
         Self {
-            empty: form.is_empty(),
-            complete: form.is_complete(),
+            empty: field.map_or_else(|| form.is_empty(), |field| form.is_empty_at(field)),
+            complete: field.map_or_else(|| form.is_complete(), |field| form.is_complete_at(field)),
             brand: form.brand(),
             possible: form.possible(),
             choices: form.choices(),
             network: form.network(),
-            fault: form.first_shown(),
+            fault,
         }
     }
 
@@ -201,11 +244,15 @@ impl FromPage {
         if text(data, "to")? != "frame" {
             return None;
         }
+        let field = text(data, "field").and_then(|id| Field::of_id(&id));
         match text(data, "type")?.as_str() {
-            "focus" => Some(Self::Focus),
+            "focus" => Some(Self::Focus(field)),
             "blur" => Some(Self::Blur),
-            "clear" => Some(Self::Clear),
-            "update" => Some(Self::Update(get(data, "options")?)),
+            "clear" => Some(Self::Clear(field)),
+            "update" => Some(Self::Update {
+                field,
+                options: get(data, "options")?,
+            }),
             "validate" => Some(Self::Validate),
             "error" => Some(Self::Error(text(data, "message")?)),
             "fill" => Some(Self::Fill(get(data, "fields")?)),
@@ -221,11 +268,14 @@ impl FromPage {
 impl ToPage<'_> {
     fn write(&self) -> JsValue {
         match self {
-            Self::Ready => tagged("ready", &[]),
+            Self::Ready { of } => about(*of, "ready", &[]),
             Self::LoadError(reason) => tagged("loaderror", &[("reason", (*reason).into())]),
-            Self::Change(change, message) => tagged(
-                "change",
-                &[
+            Self::Change {
+                of,
+                change,
+                message,
+            } => {
+                let facts = object(&[
                     ("empty", change.empty.into()),
                     ("complete", change.complete.into()),
                     ("brand", change.brand.facts().id.into()),
@@ -243,14 +293,18 @@ impl ToPage<'_> {
                             error("validation_error", fault.code(), message)
                         }),
                     ),
-                ],
-            ),
+                ]);
+                about(*of, "change", &[("facts", facts)])
+            }
             Self::Refused(option) => tagged("refused", &[("option", (*option).into())]),
-            Self::Focus => tagged("focus", &[]),
-            Self::Blur => tagged("blur", &[]),
-            Self::Escape => tagged("escape", &[]),
-            Self::Enter => tagged("enter", &[]),
-            Self::Height(height) => tagged("height", &[("height", (*height).into())]),
+            Self::Focus { of } => about(*of, "focus", &[]),
+            Self::Blur { of } => about(*of, "blur", &[]),
+            Self::Escape { of } => about(*of, "escape", &[]),
+            Self::Enter { of } => about(*of, "enter", &[]),
+            Self::Height { of, height } => about(*of, "height", &[("height", (*height).into())]),
+            Self::Visibility { of, state } => {
+                about(*of, "visibility", &[("state", (*state).into())])
+            }
             Self::Token { id, token } => tagged(
                 "token",
                 &[("id", (*id).into()), ("token", (*token).clone())],
@@ -266,6 +320,14 @@ impl ToPage<'_> {
             ),
         }
     }
+}
+
+fn about(field: Option<Field>, kind: &str, rest: &[(&str, JsValue)]) -> JsValue {
+    let message = tagged(kind, rest);
+    if let Some(field) = field {
+        set(&message, "field", &field.id().into());
+    }
+    message
 }
 
 fn tagged(kind: &str, rest: &[(&str, JsValue)]) -> JsValue {

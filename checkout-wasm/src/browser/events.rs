@@ -1,51 +1,62 @@
 //! What the buyer does: one set of listeners for all fields of a document, since these events bubble.
+//!
+//! Events are read by name and not by type: those of a field page are of its own realm, where no type of this one fits.
 
 use wasm_bindgen::prelude::*;
-use web_sys::{Document, Element, Event, FocusEvent, InputEvent, KeyboardEvent};
+use web_sys::{Document, Element, Event, EventTarget};
 
 use super::frame::Frame;
+use super::object::{get, text};
 use crate::form::Field;
 
-/// Listens to the fields of `document`.
-pub fn listen(frame: &'static Frame, document: &Document) {
-    on(document, "input", move |event| {
+/// What keeps listening for as long as it is kept.
+pub type Listener = Closure<dyn Fn(Event)>;
+
+/// Listens to `document` and the `fields` in it.
+pub fn listen(
+    frame: &'static Frame,
+    document: &Document,
+    fields: &'static [Field],
+) -> Vec<Listener> {
+    let mut listeners = Vec::with_capacity(5);
+    let mut on = |target: &EventTarget, name: &str, act: fn(&'static Frame, &Event, &[Field])| {
+        let listener = Listener::new(move |event| act(frame, &event, fields));
+        _ = target.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
+        listeners.push(listener);
+    };
+    on(document, "input", |frame, event, _| {
         if let Some(field) = field_of(event) {
             // Autofill dispatches a plain Event: it has no `inputType`, which reads as no deletion.
-            let input_type = event
-                .dyn_ref::<InputEvent>()
-                .map(InputEvent::input_type)
-                .unwrap_or_default();
-            frame.typed(field, &input_type);
+            frame.typed(field, &text(event, "inputType").unwrap_or_default());
         } else if let Some(target) = event.target() {
             frame.picked(&target.unchecked_into());
         }
     });
-    on(document, "focusin", move |event| {
-        if other_side(event).is_none() {
-            frame.entered();
+    on(document, "focusin", |frame, event, fields| {
+        if !is_inside(event) {
+            frame.entered(fields);
         }
     });
-    on(document, "focusout", move |event| {
+    on(document, "focusout", |frame, event, fields| {
         if let Some(field) = field_of(event) {
-            frame.left(field, other_side(event).is_none());
+            frame.left(field);
+        }
+        if !is_inside(event) {
+            frame.exited(fields);
         }
     });
-    on(document, "keydown", move |event| {
-        if let Some(event) = event.dyn_ref::<KeyboardEvent>() {
-            frame.pressed(&event.key());
-        }
+    on(document, "keydown", |frame, event, fields| {
+        frame.pressed(fields, &text(event, "key").unwrap_or_default());
     });
+    if let Some(window) = document.default_view() {
+        on(&window, "pagehide", |frame, _, fields| frame.hidden(fields));
+    }
+    listeners
 }
 
-fn on(document: &Document, name: &str, act: impl Fn(&Event) + 'static) {
-    let listener = Closure::<dyn Fn(Event)>::new(move |event| act(&event));
-    _ = document.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
-    listener.forget();
-}
-
-/// Where the focus comes from or goes to, if that is in this document.
-fn other_side(event: &Event) -> Option<web_sys::EventTarget> {
-    event.dyn_ref::<FocusEvent>()?.related_target()
+/// Whether the focus comes from, or goes to, somewhere in the same document.
+fn is_inside(event: &Event) -> bool {
+    get(event, "relatedTarget").is_some_and(|other| other.is_object())
 }
 
 fn field_of(event: &Event) -> Option<Field> {

@@ -32,6 +32,8 @@ const COUNTRIES =
   "ADAEAFAGAIALAMAOARATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBWBYBZCACCCDCFCGCHCICKCLCMCNCOCRCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGTGUGWGYHKHNHRHTHUIDIEILIMINIOIQISITJEJMJOJPKEKGKHKIKMKNKRKWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRURWSASBSCSESGSHSISJSKSLSMSNSOSRSSSTSVSXSZTCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUSUYUZVAVCVEVGVIVNVUWFWSXKYEYTZAZMZW";
 
 const root = document.documentElement;
+/** The documents that have fields: this one, or the field pages of a split form. */
+const documents = [document];
 const byId = (id) => document.getElementById(id);
 const make = (tag, properties, ...children) => {
   const element = Object.assign(document.createElement(tag), properties);
@@ -58,6 +60,20 @@ export const localeOf = (wanted) => (!wanted || wanted == "auto" ? navigator.lan
 /** The words of the moment. */
 let words = {};
 
+/** Puts a field page into the language of the moment, now and from now on. */
+export function addDocument(page) {
+  // Those that are gone have no window.
+  const live = documents.filter((one) => one.defaultView && one != page);
+  documents.splice(0, documents.length, ...live, page);
+  localise(page);
+}
+
+function localise(page) {
+  page.documentElement.lang = root.lang;
+  page.documentElement.dir = root.dir;
+  relabel(page);
+}
+
 /**
  * Fetches the words of a locale, with the page's `own` above them, and puts the document into that language. While they
  * are on their way `data-loading` keeps the English ones unseen.
@@ -73,13 +89,13 @@ export async function loadWords(wanted, own) {
   root.lang = loaded ? name : "en";
   root.dir = loaded && RIGHT_TO_LEFT.test(name) ? "rtl" : "ltr";
   words = { ...loaded, ...own };
-  relabel();
+  documents.forEach(localise);
   return words;
 }
 
 const LABELS = { number: "number", expiry: "expiry", cvc: "cvc", name: "name", postal: "postal_code", country: "country" };
 
-function relabel() {
+function relabel(page = document) {
   const say = (holder, property, key) => {
     if (!holder) return;
     const code = byId("postal")?.dataset.country;
@@ -88,9 +104,9 @@ function relabel() {
     ENGLISH[key] ??= holder[property];
     holder[property] = words[key] ?? ENGLISH[key];
   };
-  for (const [id, key] of Object.entries(LABELS)) say(document.querySelector(`label[for=${id}]`), "textContent", key);
-  say(byId("form"), "ariaLabel", "form");
-  say(byId("expiry"), "placeholder", "expiry_format");
+  for (const [id, key] of Object.entries(LABELS)) say(page.querySelector(`label[for=${id}]`), "textContent", key);
+  if (page == document) say(byId("form"), "ariaLabel", "form");
+  say(page.getElementById("expiry"), "placeholder", "expiry_format");
   say(document.querySelector(".save span"), "textContent", "save");
   say(document.querySelector("legend"), "textContent", "networks");
 }

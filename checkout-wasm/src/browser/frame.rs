@@ -1,45 +1,49 @@
 //! What there is one of in a frame: the form's signal, the channel, the vault; and how they act on each other.
 
+mod look;
+
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 
 use any_spawner::Executor;
-use card::Brand;
 use card::brand::Brands;
-use js_sys::Promise;
 use leptos::prelude::*;
-use pan::Country;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{HtmlElement, ResizeObserver, UrlSearchParams, Window};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{Document, Element, UrlSearchParams, Window};
 
 use super::channel::{Change, Channel, FromPage, ToPage};
 use super::vault::{Refusal, Vault};
-use super::{channel, events, inputs, object, options};
+use super::{events, inputs, object, siblings};
 use crate::edit::{self, Deletion, Typed};
-use crate::form::{Asks, Fault, Field, Form};
+use crate::form::{Fault, Field, Form};
+use crate::layout::Layout;
 use crate::mode::Mode;
-use crate::view::CardForm;
+use crate::view::{CardForm, FieldForm};
 use crate::words::{self, Word};
-use crate::{postal, refusal};
-
-/// A form narrower than this, in CSS pixels, is not on show.
-const MIN_BREADTH: f64 = 64.0;
+use crate::{plaintext, refusal};
 
 /// What the page may say at most, in bytes.
 const MAX_MESSAGE: usize = 500;
 
+/// After this long without a key, in milliseconds, what was typed is wiped.
+const IDLE_MS: i32 = 15 * 60 * 1000;
+
 #[wasm_bindgen(module = "/src/browser/extras.js")]
 extern "C" {
-    #[wasm_bindgen(js_name = loadWords)]
-    fn load_words(locale: Option<String>, own: &JsValue) -> Promise;
-    fn arrange(fields: &JsValue, country: &str, is_numeric: bool);
-    fn offer(networks: &JsValue, chosen: &str);
-    fn mark(id: &str, fault: &str);
+    #[wasm_bindgen(js_name = addDocument)]
+    fn add_document(document: &Document);
+}
+
+#[wasm_bindgen(module = "/src/browser/watch.js")]
+extern "C" {
+    fn watch(document: &Document, height: &JsValue, seen: &JsValue);
 }
 
 /// One frame; it lives as long as its document.
 pub struct Frame {
     mode: Mode,
+    layout: Layout,
     form: RwSignal<Form>,
     /// What the page has to say below the fields.
     message: RwSignal<String>,
@@ -47,8 +51,13 @@ pub struct Frame {
     vault: Vault,
     /// Digits in each input before the event at hand.
     digits: [Cell<usize>; Field::ALL.len()],
-    /// The facts that the page knows; an empty form is no news.
-    told: Cell<Change>,
+    /// The facts that the page knows; an empty form is no news. In a split form each field's, else the first.
+    told: [Cell<Change>; 3],
+    /// The look that the page asked for last.
+    options: RefCell<JsValue>,
+    /// What keeps the documents' listeners and effects alive; in a split form each field's, else the first.
+    kept: RefCell<[Option<Box<dyn Any>>; 3]>,
+    idle: Cell<i32>,
     /// The networks on offer.
     offered: Cell<Brands>,
     /// The optional fields, as the page asked for them.
@@ -62,93 +71,184 @@ pub fn start() {
     let Some(window) = web_sys::window() else {
         return;
     };
-    let (key, origin) = address(&window);
+    let [key, origin, layout] = address(&window);
+    let layout = Layout::of_name(&layout);
     // A key of neither kind was refused by the vault already; test mode is what opened by hand means.
     let mode = Mode::of_key(&key).unwrap_or(Mode::Test);
+    let form = match layout {
+        Layout::Cvc => Form::cvc_alone(mode),
+        _ => Form::new(mode),
+    };
     // The error is that there is one already.
     _ = Executor::init_wasm_bindgen();
     let owner = Owner::new();
     let frame: &'static Frame = owner.with(|| {
+        let told = |field| Cell::new(Change::of(&form, field));
         Box::leak(Box::new(Frame {
             mode,
-            form: RwSignal::new(Form::new(mode)),
+            layout,
+            form: RwSignal::new(form),
             message: RwSignal::new(String::new()),
             channel: Channel::default(),
             vault: Vault::new(key),
             digits: Default::default(),
-            told: Cell::new(Change::of(&Form::new(mode))),
+            told: match layout {
+                Layout::Split => Field::CARD.map(|field| told(Some(field))),
+                _ => [(); 3].map(|()| told(None)),
+            },
+            options: RefCell::new(JsValue::UNDEFINED),
+            kept: Default::default(),
+            idle: Cell::default(),
             offered: Cell::default(),
             fields: RefCell::default(),
             looks: Cell::default(),
         }))
     });
-    let elements = owner.with(|| {
-        view! { <CardForm form=frame.form message=frame.message /> }
-            .hydrate_from::<true>(&document().body().expect_throw("a body"))
-    });
-    // Both live as long as the document.
-    std::mem::forget(elements);
+    // The signals live as long as the document.
     std::mem::forget(owner);
-    events::listen(frame, &document());
-    frame.adopt();
+    match layout {
+        Layout::Card | Layout::Cvc => frame.take_over(frame.documents()[0], &document()),
+        Layout::Split => siblings::find(move |field, document| {
+            if inputs::place(field, &document) {
+                frame.take_over(frame.documents()[field as usize], &document);
+            }
+        }),
+        // A page of its own script.
+        Layout::Field(_) => {}
+    }
     frame.open(&window, &origin);
 }
 
-/// The query parameters `key` and `origin` of this document.
-fn address(window: &Window) -> (String, String) {
+/// The query parameters `key`, `origin` and `layout` of this document.
+fn address(window: &Window) -> [String; 3] {
     let query = window.location().search().unwrap_or_default();
-    let parameter = |name| {
-        UrlSearchParams::new_with_str(&query)
-            .ok()
-            .and_then(|parameters| parameters.get(name))
-            .unwrap_or_default()
-    };
-    (parameter("key"), parameter("origin"))
+    let parameters = UrlSearchParams::new_with_str(&query).ok();
+    ["key", "origin", "layout"].map(|name| {
+        let parameter = parameters.as_ref().and_then(|all| all.get(name));
+        parameter.unwrap_or_default()
+    })
 }
 
 impl Frame {
+    /// Takes over a document that holds these fields, as it is, with what was typed before there was anybody to read it.
+    fn take_over(&'static self, fields: &'static [Field], document: &Document) {
+        let Some(body) = document.body() else {
+            return;
+        };
+        let owner = Owner::new();
+        let (layout, form, message) = (self.layout, self.form, self.message);
+        let elements: Box<dyn Any> = owner.with(|| {
+            if let (Layout::Split, [field, ..]) = (layout, fields) {
+                let page = view! { <FieldForm field=*field form /> };
+                Box::new(page.hydrate_from::<true>(&body))
+            } else {
+                let card = view! { <CardForm layout form message /> };
+                Box::new(card.hydrate_from::<true>(&body)) as Box<dyn Any>
+            }
+        });
+        for field in fields {
+            _ = inputs::place(*field, document);
+        }
+        if self.layout == Layout::Split {
+            add_document(document);
+        }
+        let listeners = events::listen(self, document, fields);
+        if let [field, ..] = fields {
+            let keep = Box::new((owner, elements, listeners));
+            self.kept.borrow_mut()[*field as usize] = Some(keep);
+        }
+        for field in fields {
+            self.digits[*field as usize].set(0);
+            if inputs::input(*field).is_some_and(|input| !input.value().is_empty()) {
+                self.typed(*field, "");
+            }
+        }
+        self.change(inputs::read);
+        if self.channel.is_open() {
+            self.greet(fields, document);
+        }
+    }
+
+    /// Shows a document to the page: it has its look, and reports itself.
+    fn greet(&'static self, fields: &'static [Field], document: &Document) {
+        self.look(document);
+        let of = self.of(fields);
+        let height = Closure::<dyn Fn(f64)>::new(move |height| {
+            self.channel.tell(&ToPage::Height { of, height });
+        });
+        let seen = Closure::<dyn Fn(String)>::new(move |state: String| {
+            self.channel.tell(&ToPage::Visibility { of, state: &state });
+        });
+        watch(document, height.as_ref(), seen.as_ref());
+        height.forget();
+        seen.forget();
+        self.channel.tell(&ToPage::Ready { of });
+    }
+
+    /// Which field a message is about: in a split form one, else the form.
+    fn of(&self, fields: &[Field]) -> Option<Field> {
+        fields
+            .first()
+            .filter(|_| self.layout == Layout::Split)
+            .copied()
+    }
+
     fn open(&'static self, window: &Window, origin: &str) {
         let is_secure = window.is_secure_context();
         self.channel.open(
             window,
             origin,
             move |options| {
-                self.look(&options);
-                self.watch_height();
-                self.tell_change();
-                self.channel.tell(&if is_secure {
-                    ToPage::Ready
-                } else {
+                if !is_secure {
                     // Without a secure context there is no WebCrypto, and without it no sealing.
-                    ToPage::LoadError("insecure_context")
-                });
+                    self.channel.tell(&ToPage::LoadError("insecure_context"));
+                    return;
+                }
+                self.vault.bind(object::text(&options, "session"));
+                self.heed(options);
+                if self.layout == Layout::Split {
+                    self.channel.tell(&ToPage::Ready { of: None });
+                }
+                for fields in self.documents() {
+                    if let Some(document) = fields.first().and_then(|f| inputs::document(*f)) {
+                        self.greet(fields, &document);
+                    }
+                }
+                self.tell_change();
             },
             move |message| self.obey(message),
         );
-        // A page kept for the back button must not keep a card.
-        let hidden = Closure::<dyn Fn()>::new(move || self.clear(&Field::ALL));
-        _ = window.add_event_listener_with_callback("pagehide", hidden.as_ref().unchecked_ref());
-        hidden.forget();
     }
 
-    /// What the buyer typed before there was anybody to read it.
-    fn adopt(&self) {
-        for field in Field::ALL {
-            if inputs::input(field).is_some_and(|input| !input.value().is_empty()) {
-                self.typed(field, "");
-            }
+    /// The fields of each document.
+    fn documents(&self) -> &'static [&'static [Field]] {
+        match self.layout {
+            Layout::Card => &[&Field::CARD],
+            Layout::Cvc => &[&[Field::Cvc]],
+            Layout::Split => &[&[Field::Number], &[Field::Expiry], &[Field::Cvc]],
+            Layout::Field(_) => &[],
         }
     }
 
     fn obey(&'static self, message: FromPage) {
         match message {
-            FromPage::Focus => {
+            FromPage::Focus(field) => {
                 let fault = self.form.with_untracked(Form::first_shown);
-                focus(fault.map_or(Field::Number, Fault::field));
+                let first = self.documents()[0][0];
+                focus(field.unwrap_or_else(|| fault.map_or(first, Fault::field)));
             }
             FromPage::Blur => blur(),
-            FromPage::Clear => self.clear(&Field::ALL),
-            FromPage::Update(options) => self.look(&options),
+            FromPage::Clear(Some(field)) => self.clear(&[field]),
+            FromPage::Clear(None) => self.clear(&Field::ALL),
+            FromPage::Update { field, options } => {
+                self.heed(options);
+                let is_meant = |fields: &[Field]| field.is_none_or(|field| fields.contains(&field));
+                for fields in self.documents().iter().filter(|fields| is_meant(fields)) {
+                    if let Some(document) = inputs::document(fields[0]) {
+                        self.look(&document);
+                    }
+                }
+            }
             FromPage::Validate => self.change(|form| {
                 form.submitted();
             }),
@@ -161,19 +261,19 @@ impl Frame {
     }
 
     /// What a test of the merchant's types, where only test cards are taken. In live mode nobody fills but the buyer.
-    fn fill(&self, fields: &JsValue) {
+    fn fill(&'static self, fields: &JsValue) {
         for field in Field::ALL {
             let text = object::text(fields, field.id()).filter(|_| self.mode == Mode::Test);
             if let Some((text, input)) = text.zip(inputs::input(field)) {
                 input.set_value(&text);
                 self.typed(field, "");
-                self.left(field, false);
+                self.left(field);
             }
         }
     }
 
     /// An input event: the text is regrouped, the caret kept, the facts told.
-    pub fn typed(&self, field: Field, input_type: &str) {
+    pub fn typed(&'static self, field: Field, input_type: &str) {
         let Some(input) = inputs::input(field) else {
             return;
         };
@@ -199,6 +299,7 @@ impl Frame {
                 _ = input.set_selection_range(shown.caret as u32, shown.caret as u32);
             }
         }
+        self.restart_idle();
         self.vault.prepare();
         self.say(String::new());
         self.change(inputs::read);
@@ -211,26 +312,51 @@ impl Frame {
         }
     }
 
-    /// The buyer left a field, for another one or for the page.
-    pub fn left(&self, field: Field, for_page: bool) {
+    /// The buyer left a field.
+    pub fn left(&self, field: Field) {
         self.change(|form| form.left(field));
-        if for_page {
-            self.channel.tell(&ToPage::Blur);
-        }
     }
 
-    /// The focus came in from the page.
-    pub fn entered(&self) {
-        self.channel.tell(&ToPage::Focus);
+    /// The focus came in from the page, to a document of these fields.
+    pub fn entered(&self, fields: &[Field]) {
+        let of = self.of(fields);
+        self.channel.tell(&ToPage::Focus { of });
+    }
+
+    /// The focus left for the page.
+    pub fn exited(&self, fields: &[Field]) {
+        let of = self.of(fields);
+        self.channel.tell(&ToPage::Blur { of });
     }
 
     /// Keys that mean something to the page around the frame.
-    pub fn pressed(&self, key: &str) {
+    pub fn pressed(&self, fields: &[Field], key: &str) {
+        let of = self.of(fields);
         match key {
-            "Escape" => self.channel.tell(&ToPage::Escape),
-            "Enter" => self.channel.tell(&ToPage::Enter),
+            "Escape" => self.channel.tell(&ToPage::Escape { of }),
+            "Enter" => self.channel.tell(&ToPage::Enter { of }),
             _ => {}
         }
+    }
+
+    /// A document goes out of sight, for the back button or for good: it must not keep a card.
+    pub fn hidden(&self, fields: &[Field]) {
+        self.clear(match self.layout {
+            Layout::Split => fields,
+            _ => &Field::ALL,
+        });
+    }
+
+    // One timer; each key starts it anew.
+    fn restart_idle(&'static self) {
+        let Some(window) = web_sys::window() else {
+            return;
+        };
+        window.clear_timeout_with_handle(self.idle.get());
+        let wipe = Closure::once_into_js(move || self.clear(&[Field::Number, Field::Cvc]));
+        let timer = window
+            .set_timeout_with_callback_and_timeout_and_arguments_0(wipe.unchecked_ref(), IDLE_MS);
+        self.idle.set(timer.unwrap_or_default());
     }
 
     async fn tokenise(&self, name: Option<&str>) -> Result<JsValue, Refusal> {
@@ -259,8 +385,14 @@ impl Frame {
                 message: self.in_words(Fault::NameInvalid),
             })?;
         let form = self.form.get_untracked();
-        let card = inputs::card(&form, name).ok_or_else(Refusal::failed)?;
-        let token = self.vault.tokenise(&card).await?;
+        let plain = match self.layout {
+            Layout::Cvc => inputs::cvc().map(|cvc| plaintext::of_cvc(&cvc)),
+            _ => inputs::card(&form, name).map(|card| plaintext::plaintext(&card)),
+        };
+        let token = self
+            .vault
+            .tokenise(plain.ok_or_else(Refusal::failed)?)
+            .await?;
         if let Some(save) = inputs::is_save_ticked() {
             object::set(&token, "save_card", &save.into());
         }
@@ -270,8 +402,8 @@ impl Frame {
     fn answer(&self, id: f64, result: Result<JsValue, Refusal>) {
         match result {
             Ok(token) => {
-                // PCI DSS 3.3.1 in spirit: the code has done its work. Number and expiry stay for a second try.
-                self.clear(&[Field::Cvc]);
+                // PCI DSS 3.3.1 in spirit: number and code have done their work, and nobody else shall read them here.
+                self.clear(&[Field::Number, Field::Cvc]);
                 self.channel.tell(&ToPage::Token { id, token: &token });
             }
             Err(refused) => {
@@ -305,111 +437,28 @@ impl Frame {
 
     fn change(&self, change: impl FnOnce(&mut Form)) {
         self.form.update(change);
-        let form = self.form.get_untracked();
-        for field in [Field::Name, Field::PostalCode] {
-            if form.asks().has(field) {
-                let fault = form.shown(field);
-                mark(
-                    field.id(),
-                    &fault.map_or_else(String::new, |fault| self.in_words(fault)),
-                );
-            }
-        }
-        if self.offered.replace(form.choices()) != form.choices() {
-            let network = form.network().map_or("", |network| network.facts().id);
-            offer(&channel::networks(form.choices()), network);
+        if self.layout == Layout::Card {
+            self.show_extras();
         }
         self.tell_change();
     }
 
     fn tell_change(&self) {
-        let now = self.form.with_untracked(Change::of);
-        if self.channel.is_open() && self.told.replace(now) != now {
-            let message = now.fault().map(|fault| self.in_words(fault));
-            let message = message.unwrap_or_default();
-            self.channel.tell(&ToPage::Change(&now, &message));
-        }
-    }
-
-    fn in_words(&self, fault: Fault) -> String {
-        words::fault(fault, self.form.with_untracked(Form::brand))
-    }
-
-    /// Takes the page's options: what the form asks for and how it looks at once, its words when they are there.
-    fn look(&'static self, options: &JsValue) {
-        let refuse = |option: &str| self.channel.tell(&ToPage::Refused(option));
-        options::look(options, &refuse);
-        let asks = options::asks(options, &refuse);
-        let country = options::country(options);
-        self.fields
-            .replace(object::get(options, "fields").unwrap_or_default());
-        self.ask(asks, country);
-        let look = self.looks.get() + 1;
-        self.looks.set(look);
-        let own = object::get(options, "words").unwrap_or_default();
-        let words = load_words(object::text(options, "locale"), &own);
-        let disabled = object::get(options, "disabled").is_some_and(|value| value.is_truthy());
-        disable(disabled);
-        spawn_local(async move {
-            if let Ok(overlay) = JsFuture::from(words).await
-                && self.looks.get() == look
-            {
-                words::lay(|key| object::text(&overlay, key));
-                // What is wrong is said anew, and countries have other names.
-                let form = self.form.get_untracked();
-                self.ask(form.asks(), form.country());
-            }
-        });
-    }
-
-    fn ask(&self, asks: Asks, country: Option<Country>) {
-        let code = country.as_ref().map_or("", Country::as_str);
-        arrange(&self.fields.borrow(), code, postal::is_numeric(country));
-        self.change(|form| {
-            form.ask(asks, country);
-            inputs::read(form);
-        });
-    }
-
-    /// The buyer picked: a network by its radio, or the country.
-    pub fn picked(&self, input: &HtmlElement) {
-        let id = input.id();
-        if id == "country" {
-            let country = object::text(input, "value").unwrap_or_default();
-            let asks = self.form.with_untracked(Form::asks);
-            self.ask(asks, Country::parse(&country).ok());
-        } else if let Some(network) = Brand::from_id(&id) {
-            self.change(|form| form.choose(network));
-        }
-    }
-
-    fn watch_height(&'static self) {
-        let Some(form) = document().get_element_by_id("form") else {
+        if !self.channel.is_open() {
             return;
-        };
-        let watched = form.clone();
-        let resized = Closure::<dyn Fn()>::new(move || {
-            // Hidden, or between two layouts, a frame has no breadth: a word per line would make the page jump.
-            let form = watched.get_bounding_client_rect();
-            if form.width() >= MIN_BREADTH {
-                self.channel.tell(&ToPage::Height(form.height().ceil()));
-            }
-        });
-        if let Ok(observer) = ResizeObserver::new(resized.as_ref().unchecked_ref()) {
-            observer.observe(&form);
         }
-        resized.forget();
-    }
-}
-
-fn disable(disabled: bool) {
-    for id in Field::ALL
-        .map(Field::id)
-        .into_iter()
-        .chain(["country", "save"])
-    {
-        if let Some(input) = document().get_element_by_id(id) {
-            _ = input.toggle_attribute_with_force("disabled", disabled);
+        for fields in self.documents() {
+            let of = self.of(fields);
+            let now = self.form.with_untracked(|form| Change::of(form, of));
+            let told = &self.told[of.map_or(0, |field| field as usize)];
+            if told.replace(now) != now {
+                let message = now.fault().map(|fault| self.in_words(fault));
+                self.channel.tell(&ToPage::Change {
+                    of,
+                    change: &now,
+                    message: &message.unwrap_or_default(),
+                });
+            }
         }
     }
 }
@@ -420,12 +469,18 @@ fn focus(field: Field) {
     }
 }
 
-fn is_focused(input: &HtmlElement) -> bool {
-    document().active_element().as_ref() == Some(input)
+fn is_focused(input: &Element) -> bool {
+    let document = input.owner_document();
+    document
+        .and_then(|document| document.active_element())
+        .as_ref()
+        == Some(input)
 }
 
 fn blur() {
-    if let Some(active) = document().active_element() {
-        _ = active.unchecked_into::<HtmlElement>().blur();
+    for input in Field::ALL.into_iter().filter_map(inputs::input) {
+        if is_focused(&input) {
+            _ = input.blur();
+        }
     }
 }

@@ -1,9 +1,12 @@
-//! The inputs of the document: the only place that holds the card while it is typed.
+//! The inputs: the only place that holds the card while it is typed. In one frame they are in its document, in a split
+//! form each is in the document of a field page.
 
-use card::{Expiry, Month, expiry, number};
+use std::cell::RefCell;
+
+use card::{Brand, Expiry, Month, expiry, number};
 use pan::{CardData, Cvv, HolderName, Pan, PostalCode};
 use wasm_bindgen::JsCast;
-use web_sys::{HtmlInputElement, window};
+use web_sys::{Document, HtmlInputElement};
 use zeroize::Zeroizing;
 
 use crate::form::{Entry, Field, Form};
@@ -14,10 +17,34 @@ pub fn today() -> Month {
     Month::of_unix((js_sys::Date::now() / 1000.0) as i64)
 }
 
+thread_local! {
+    /// The document of each field, once it is there.
+    static DOCUMENTS: RefCell<[Option<Document>; Field::ALL.len()]> = RefCell::default();
+}
+
+/// The document that a field's input is in.
+#[must_use]
+pub fn document(field: Field) -> Option<Document> {
+    DOCUMENTS.with_borrow(|documents| documents[field as usize].clone())
+}
+
+/// Says which document a field's input is in; false when it was that one before.
+#[must_use]
+pub fn place(field: Field, document: &Document) -> bool {
+    DOCUMENTS.with_borrow_mut(|documents| {
+        let place = &mut documents[field as usize];
+        let is_new = place.as_ref() != Some(document);
+        *place = Some(document.clone());
+        is_new
+    })
+}
+
 /// A field's input.
 #[must_use]
 pub fn input(field: Field) -> Option<HtmlInputElement> {
-    by_id(field.id())
+    document(field)?
+        .get_element_by_id(field.id())
+        .map(JsCast::unchecked_into)
 }
 
 /// Lets the form look at what the inputs hold.
@@ -56,6 +83,12 @@ pub fn card(form: &Form, name: Option<HolderName>) -> Option<CardData> {
     })
 }
 
+/// The CVV alone.
+#[must_use]
+pub fn cvc() -> Option<Cvv> {
+    Cvv::parse(&digits(&value(Field::Cvc)), Brand::Unknown).ok()
+}
+
 /// Whether the buyer wants the card saved; none where he was not asked.
 #[must_use]
 pub fn is_save_ticked() -> Option<bool> {
@@ -63,7 +96,7 @@ pub fn is_save_ticked() -> Option<bool> {
 }
 
 fn by_id(id: &str) -> Option<HtmlInputElement> {
-    window()?
+    web_sys::window()?
         .document()?
         .get_element_by_id(id)
         .map(JsCast::unchecked_into)

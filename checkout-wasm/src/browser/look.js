@@ -116,19 +116,19 @@ export function parse(appearance) {
   return { declarations, css, refused };
 }
 
-const sheet = new CSSStyleSheet();
-
 /**
- * Puts the document into the page's look, and gives the names of what was refused. The CSSOM takes it; a style attribute
+ * Puts a document into the page's look, and gives the names of what was refused. The CSSOM takes it; a style attribute
  * or element would be refused by the document's CSP.
  */
-export function dress(appearance) {
-  const root = document.documentElement;
+export function dress(page, appearance) {
+  const root = page.documentElement;
   const { declarations, css, refused } = parse(appearance);
   root.dataset.theme = /^(?:dark|auto)$/.exec(appearance?.theme) ?? "light";
   for (const [property] of Object.values(VARIABLES)) root.style.removeProperty(property);
   for (const [property, value] of declarations) root.style.setProperty(property, value);
+  // A sheet is good for the document whose window made it.
+  const sheet = new page.defaultView.CSSStyleSheet();
   sheet.replaceSync(css);
-  document.adoptedStyleSheets = [sheet];
+  page.adoptedStyleSheets = [sheet];
   return refused.join(", ");
 }

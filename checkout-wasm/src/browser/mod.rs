@@ -9,6 +9,7 @@ pub mod frame;
 pub mod inputs;
 pub mod object;
 pub mod options;
+pub mod siblings;
 pub mod vault;
 
 pub use frame::start;

@@ -4,6 +4,7 @@ use card::Brand;
 use js_sys::Array;
 use pan::Country;
 use wasm_bindgen::prelude::*;
+use web_sys::Document;
 
 use super::object::{get, text};
 use crate::asks::Asks;
@@ -16,7 +17,7 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/browser/look.js")]
 extern "C" {
-    fn dress(appearance: &JsValue) -> String;
+    fn dress(document: &Document, appearance: &JsValue) -> String;
 }
 
 /// What the page asks the form for. `refuse` hears of each option that is not one.
@@ -67,9 +68,9 @@ pub fn country(options: &JsValue) -> Option<Country> {
         })
 }
 
-/// Puts the document into the page's look; `refuse` hears of what is none.
-pub fn look(options: &JsValue, refuse: &dyn Fn(&str)) {
-    let refused = dress(&get(options, "appearance").unwrap_or_default());
+/// Puts a document into the page's look; `refuse` hears of what is none.
+pub fn look(document: &Document, options: &JsValue, refuse: &dyn Fn(&str)) {
+    let refused = dress(document, &get(options, "appearance").unwrap_or_default());
     if !refused.is_empty() {
         refuse(&refused);
     }

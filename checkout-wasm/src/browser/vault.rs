@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 
 use js_sys::Promise;
-use pan::CardData;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
+use zeroize::Zeroizing;
 
-use super::object::{number, object, text};
-use crate::{plaintext::plaintext, refusal};
+use super::object::{number, object, set, text};
+use crate::refusal;
 
 /// A session that ends within this many seconds is renewed first: sealing and sending take time on a slow line.
 const RENEW_BEFORE_S: f64 = 60.0;
@@ -37,6 +37,8 @@ pub struct Refusal {
 /// The vault as one frame sees it.
 pub struct Vault {
     key: String,
+    /// The session that the merchant's server bound to a payment.
+    bound: RefCell<Option<String>>,
     session: RefCell<Option<Promise>>,
 }
 
@@ -51,7 +53,16 @@ impl Vault {
     pub fn new(key: String) -> Self {
         Self {
             key,
+            bound: RefCell::new(None),
             session: RefCell::new(None),
+        }
+    }
+
+    /// Takes the session that the merchant's server made; it is sealed for, and not replaced by one of this frame's.
+    pub fn bind(&self, session: Option<String>) {
+        if *self.bound.borrow() != session {
+            self.bound.replace(session);
+            self.session.replace(None);
         }
     }
 
@@ -60,26 +71,23 @@ impl Vault {
         _ = self.pending_session();
     }
 
-    /// Seals the card and gets a token; a stale session or key is renewed once, unseen.
+    /// Seals the card's JSON and gets a token; a stale session or key is renewed once, unseen.
     ///
     /// # Errors
     /// What the page is told.
-    pub async fn tokenise(&self, card: &CardData) -> Result<JsValue, Refusal> {
-        match self.attempt(card).await {
+    pub async fn tokenise(&self, plaintext: Zeroizing<Vec<u8>>) -> Result<JsValue, Refusal> {
+        match self.attempt(&plaintext).await {
             Err(refused) if refusal::is_cured_by_new_session(&refused.code) => {
                 self.session.replace(None);
-                self.attempt(card).await
+                self.attempt(&plaintext).await
             }
             answered => answered,
         }
     }
 
-    async fn attempt(&self, card: &CardData) -> Result<JsValue, Refusal> {
+    async fn attempt(&self, plaintext: &[u8]) -> Result<JsValue, Refusal> {
         let session = self.session().await?;
-        let plaintext = plaintext(card);
-        let sealing = seal_card(&session, &self.key, &plaintext);
-        // JavaScript has its own copy from here on.
-        drop(plaintext);
+        let sealing = seal_card(&session, &self.key, plaintext);
         let sealed = JsFuture::from(sealing)
             .await
             .map_err(|_| Refusal::failed())?;
@@ -112,6 +120,9 @@ impl Vault {
             .borrow_mut()
             .get_or_insert_with(|| {
                 let body = object(&[("key", self.key.as_str().into())]);
+                if let Some(bound) = &*self.bound.borrow() {
+                    set(&body, "session", &bound.as_str().into());
+                }
                 post("/v1/field-sessions", None, &body)
             })
             .clone()

@@ -262,3 +262,18 @@ fn only_allowed_brands_are_taken() {
     assert!(form.is_complete() && form.choices().is_empty());
     assert_eq!(form.network(), Some(Brand::CartesBancaires));
 }
+
+#[test]
+fn the_cvc_alone_wants_nothing_else() {
+    let mut form = Form::cvc_alone(Mode::Live);
+    assert!(!form.is_complete());
+    assert_eq!(form.submitted(), Some(Fault::CvcIncomplete));
+    for (cvc, complete) in [("12", false), ("123", true), ("1234", true)] {
+        let entry = Entry {
+            cvc,
+            ..Entry::default()
+        };
+        form.read(entry, today());
+        assert_eq!(form.is_complete(), complete, "{cvc}");
+    }
+}

@@ -1,4 +1,4 @@
-//! What is seen: the components, and the markup that the build writes into the document.
+//! What is seen: the components, and the markup that the build writes into the documents.
 //!
 //! The same components make both. The inputs are in the document from its first byte and take keys while the wasm
 //! arrives; `browser` then takes the elements over as they are, with whatever was typed, focus and caret included.
@@ -6,17 +6,18 @@
 mod card_form;
 mod field;
 
-pub use card_form::CardForm;
+pub use card_form::{CardForm, FieldForm};
 
 use leptos::prelude::*;
 use leptos::reactive::diagnostics::SpecialNonReactiveZone;
 
 use crate::form::Form;
+use crate::layout::Layout;
 use crate::mode::Mode;
 
-/// The markup of an empty form, as the document holds it.
+/// The markup of an empty form, as the document of this layout holds it.
 #[must_use]
-pub fn markup() -> String {
+pub fn markup(layout: Layout) -> String {
     let owner = Owner::new();
     // Written once: nothing here follows a signal, and nothing needs to be warned of that.
     let _once = SpecialNonReactiveZone::enter();
@@ -24,7 +25,11 @@ pub fn markup() -> String {
     let form = Form::new(Mode::Test);
     let html = owner.with(|| {
         let (form, message) = (RwSignal::new(form), RwSignal::new(String::new()));
-        view! { <CardForm form message /> }.to_html()
+        match layout {
+            Layout::Card | Layout::Cvc => view! { <CardForm layout form message /> }.to_html(),
+            Layout::Field(field) => view! { <FieldForm field form /> }.to_html(),
+            Layout::Split => String::new(),
+        }
     });
     owner.cleanup();
     html
@@ -33,24 +38,31 @@ pub fn markup() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::form::{Asks, Field};
+    use crate::form::Field;
 
-    #[test]
-    fn the_markup_is_that_of_an_empty_form() {
-        let html = markup();
-        assert!(
-            html.starts_with("<form") && html.ends_with("</form>"),
-            "{html}"
-        );
+    #[track_caller]
+    fn check(layout: Layout, fields: &[Field]) {
+        let html = markup(layout);
         for field in Field::ALL {
             let id = format!("id=\"{}\"", field.id());
-            let expected = usize::from(Asks::default().has(field));
-            assert_eq!(html.matches(&id).count(), expected, "{id}");
+            let times = usize::from(fields.contains(&field));
+            assert_eq!(html.matches(&id).count(), times, "{id} in {layout:?}");
         }
-        assert_eq!(html.matches("aria-invalid=\"false\"").count(), 3);
+        assert_eq!(html.matches("aria-invalid=\"false\"").count(), fields.len());
+        assert_eq!(html.starts_with("<form"), !fields.is_empty(), "{html}");
         // A policy of hashes refuses these, and no value may be there before the buyer.
         for refused in ["style=", "<script", " on", "value="] {
-            assert!(!html.contains(refused), "{refused}");
+            assert!(!html.contains(refused), "{refused} in {layout:?}");
+        }
+    }
+
+    #[test]
+    fn a_document_holds_its_fields_and_no_other() {
+        check(Layout::Card, &Field::CARD);
+        check(Layout::Cvc, &[Field::Cvc]);
+        check(Layout::Split, &[]);
+        for field in Field::CARD {
+            check(Layout::Field(field), &[field]);
         }
     }
 }

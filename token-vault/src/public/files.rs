@@ -15,16 +15,20 @@ use crate::{App, Error};
 
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
-/// The build's files by name, and the document's policy.
+/// The build's files by name, and its documents by layout.
 #[derive(Default)]
 pub struct FrameFiles {
     files: HashMap<String, File>,
-    document: String,
+    documents: HashMap<String, Page>,
     loader: String,
-    /// `script-src` and `style-src` of the document.
-    pub policy: String,
     /// The public origin of payments, which the loader asks for; none where there are none.
     pub payments_url: Option<String>,
+}
+
+struct Page {
+    file: String,
+    /// Its `script-src` and `style-src`.
+    policy: String,
 }
 
 struct File {
@@ -36,7 +40,7 @@ struct File {
 #[derive(Deserialize)]
 struct Manifest {
     loader: Named,
-    document: Document,
+    documents: HashMap<String, Document>,
     assets: Vec<Asset>,
 }
 
@@ -80,28 +84,20 @@ impl FrameFiles {
             );
             Ok(())
         };
-        add(&manifest.document.file, "text/html; charset=utf-8")?;
+        for document in manifest.documents.values() {
+            add(&document.file, "text/html; charset=utf-8")?;
+        }
         add(&manifest.loader.file, "text/javascript; charset=utf-8")?;
         for asset in &manifest.assets {
             add(&asset.file, &asset.content_type)?;
         }
-        let quoted = |hashes: &[String]| {
-            hashes
-                .iter()
-                .map(|hash| format!("'{hash}'"))
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        let policy = format!(
-            "script-src {} 'wasm-unsafe-eval'; style-src {}",
-            quoted(&manifest.document.script_hashes),
-            quoted(&manifest.document.style_hashes)
-        );
+        let documents = manifest.documents.into_iter();
         Ok(Self {
             files,
-            document: manifest.document.file,
+            documents: documents
+                .map(|(layout, document)| (layout, Page::of(document)))
+                .collect(),
             loader: manifest.loader.file,
-            policy,
             payments_url: None,
         })
     }
@@ -113,12 +109,14 @@ impl FrameFiles {
         self
     }
 
-    /// The frame document: the same bytes for everybody.
+    /// The document of a layout, the same bytes for everybody; and `script-src` and `style-src` of its policy.
     ///
     /// # Errors
-    /// `unavailable` when the vault was started without a frame.
-    pub fn document(&self, accepts: &HeaderMap) -> Result<Response, Error> {
-        self.serve(&self.document, accepts, "no-cache")
+    /// `not_found` for a layout that there is not, and when the vault was started without a frame.
+    pub fn document(&self, layout: &str, accepts: &HeaderMap) -> Result<(Response, &str), Error> {
+        let page = self.documents.get(layout).ok_or(Code::NotFound)?;
+        let response = self.serve(&page.file, accepts, "no-cache")?;
+        Ok((response, &page.policy))
     }
 
     fn serve(
@@ -153,6 +151,23 @@ impl FrameFiles {
             headers.insert(name, HeaderValue::from_static(value));
         }
         Ok(response)
+    }
+}
+
+impl Page {
+    fn of(document: Document) -> Self {
+        let quoted = |hashes: &[String]| {
+            let quoted: Vec<_> = hashes.iter().map(|hash| format!("'{hash}'")).collect();
+            quoted.join(" ")
+        };
+        Self {
+            policy: format!(
+                "script-src {} 'wasm-unsafe-eval'; style-src {}",
+                quoted(&document.script_hashes),
+                quoted(&document.style_hashes)
+            ),
+            file: document.file,
+        }
     }
 }
 

@@ -22,11 +22,14 @@ pub struct Asked {
     key: String,
     #[serde(default)]
     origin: String,
+    /// Which document: `card` (the default), `cvc`, `split`, `field-number`, `field-expiry`, `field-cvc`.
+    #[serde(default)]
+    layout: Option<String>,
 }
 
 type MaybeAsked = Result<Query<Asked>, axum::extract::rejection::QueryRejection>;
 
-/// `GET /v1/frame?key=pk_..&origin=..`
+/// `GET /v1/frame?key=pk_..&origin=..&layout=..`
 pub async fn document(
     State(app): State<App>,
     asked: MaybeAsked,
@@ -34,15 +37,18 @@ pub async fn document(
 ) -> Result<Response, Error> {
     let Query(asked) = asked.map_err(|_| Code::InvalidRequest)?;
     let known = publishable(&app, &asked.key).await;
-    let (mut response, ancestors) = match known.and_then(|found| judge(&found.info, &asked.origin))
-    {
-        Ok(()) => (app.frame.document(&headers)?, asked.origin.as_str()),
-        Err(refused) => (refused.into_response(), "'none'"),
-    };
+    let layout = asked.layout.as_deref().unwrap_or("card");
+    let (mut response, sources, ancestors) =
+        match known.and_then(|found| judge(&found.info, &asked.origin)) {
+            Ok(()) => {
+                let (document, sources) = app.frame.document(layout, &headers)?;
+                (document, sources, asked.origin.as_str())
+            }
+            Err(refused) => (refused.into_response(), "style-src 'none'", "'none'"),
+        };
     let policy = format!(
-        "default-src 'none'; {}; connect-src 'self'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors {ancestors}; require-trusted-types-for 'script'; trusted-types 'none'",
-        app.frame.policy
+        "default-src 'none'; {sources}; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors {ancestors}; require-trusted-types-for 'script'; trusted-types 'none'"
     );
     let policy = HeaderValue::from_str(&policy)
         .map_err(|_| Error::Internal("a policy could not be written"))?;

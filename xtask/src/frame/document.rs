@@ -1,4 +1,4 @@
-//! The frame document: one file, one style, one script, each under a hash that the vault's CSP names.
+//! The frame's documents: each one file with one style and one script, under hashes that the vault's CSP names.
 
 use anyhow::{Context, Result, ensure};
 
@@ -39,18 +39,22 @@ impl Document {
         })
     }
 
-    /// Puts it together. `asset` is the wasm's URL relative to the document, `markup` what the body begins with: the
-    /// wasm takes it over by position, so nothing may stand before it.
-    pub fn write(&self, css: &str, script: &str, asset: &str, markup: &str) -> Result<String> {
+    /// Puts a document together.
+    pub fn write(&self, page: &Page<'_>) -> Result<String> {
+        let Page { css, script, .. } = page;
         ensure!(
             !script.contains("</script") && !css.contains("</style"),
             "an end tag inside script or style would end it"
         );
-        let preload = format!(
-            "<link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin href=\"{asset}\">"
-        );
+        let preload = page.wasm.map_or_else(String::new, |wasm| {
+            format!(
+                "<link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin href=\"{wasm}\">"
+            )
+        });
+        let (kind, markup) = (page.kind, page.markup);
         Ok(self
             .html
+            .replace("<html ", &format!("<html data-layout=\"{kind}\" "))
             .replace("<style></style>", &format!("{preload}<style>{css}</style>"))
             .replace("<body>", &format!("<body>{markup}"))
             .replace(
@@ -58,6 +62,21 @@ impl Document {
                 &format!("<script type=\"module\">{script}</script></body>"),
             ))
     }
+}
+
+/// What makes one document another than the next.
+#[derive(Clone, Copy)]
+pub struct Page<'a> {
+    /// `data-layout`, for the style.
+    pub kind: &'a str,
+    /// What the body begins with: the wasm takes it over by position, so nothing may stand before it.
+    pub markup: &'a str,
+    /// The style.
+    pub css: &'a str,
+    /// The script.
+    pub script: &'a str,
+    /// The wasm's URL relative to the document, where it runs any.
+    pub wasm: Option<&'a str>,
 }
 
 /// Replaces the first element from `start` to `end`, and gives what it was.
@@ -76,7 +95,7 @@ mod tests {
     #[test]
     fn it_comes_apart_and_together() {
         let document = Document::parse(concat!(
-            "<head>\n  <style>a { b: c }</style>\n",
+            "<html lang=\"en\"><head>\n  <style>a { b: c }</style>\n",
             "<link rel=\"preload\" as=\"fetch\" crossorigin href=\"x.wasm\"></head>\n",
             "<body>\n  <script type=\"module\" data-js=\"x.js\" data-wasm=\"x.wasm\"></script>\n</body>",
         ))
@@ -86,16 +105,27 @@ mod tests {
             ("x.js", "x.wasm")
         );
         assert_eq!(document.css, "a { b: c }");
+        let page = Page {
+            kind: "card",
+            markup: "<form></form>",
+            css: "a{b:c}",
+            script: "go()",
+            wasm: Some("assets/x.wasm"),
+        };
         assert_eq!(
-            document
-                .write("a{b:c}", "go()", "assets/x.wasm", "<form></form>")
-                .expect("html"),
+            document.write(&page).expect("html"),
             concat!(
-                "<head><link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin ",
-                "href=\"assets/x.wasm\"><style>a{b:c}</style></head><body><form></form>",
-                "<script type=\"module\">go()</script></body>"
+                "<html data-layout=\"card\" lang=\"en\"><head><link rel=\"preload\" as=\"fetch\" ",
+                "type=\"application/wasm\" crossorigin href=\"assets/x.wasm\"><style>a{b:c}</style></head>",
+                "<body><form></form><script type=\"module\">go()</script></body>"
             )
         );
-        assert!(document.write("", "'</script>'", "x", "").is_err());
+        let static_page = Page { wasm: None, ..page };
+        assert!(!document.write(&static_page).expect("html").contains("link"));
+        let ended = Page {
+            script: "'</script>'",
+            ..page
+        };
+        assert!(document.write(&ended).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The last step of both builds: from what Trunk (or [`super::run`]) staged to what the vault serves.
 //!
 //! Trim and optimise the wasm and name it by its hash; make one script of glue, snippets and `boot.js` and put it,
-//! with the style and the form's markup, into the document; minify the loader; compress; write the manifest. The staged files go.
+//! with the style and the form's markup, into the documents; minify the loader; compress; write the manifest. The staged files go.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,8 +9,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::document::Document;
-use super::manifest::{Built, Manifest, sha384, short_hash};
+use super::document::{Document, Page};
+use super::manifest::{Built, Frame, Manifest, sha384, short_hash};
 use super::tools::{self, Npm};
 use super::{NAME, glue};
 
@@ -23,9 +23,23 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
     let words = words(root)?;
     let script = script(root, stage, &document, npm, &wasm, &names, &words)?;
     let style = npm.minify("css", &document.css)?.trim().to_owned();
-    let markup = tools::markup(root, NAME)?;
-    let html = document.write(&style, &script, &wasm.file, &markup)?;
-    let document = Built::new("document", "index.html".to_owned(), html.into_bytes())?;
+    let field_script = npm.minify("js", &read(&root.join("checkout-wasm/src/field.js"))?)?;
+    let mut documents = vec![];
+    for (layout, markup) in tools::markup(root, NAME)? {
+        let is_field = layout.starts_with("field-");
+        let page = Page {
+            kind: if is_field { "field" } else { &layout },
+            markup: &markup,
+            css: &style,
+            script: if is_field {
+                field_script.trim()
+            } else {
+                &script
+            },
+            wasm: (!is_field).then_some(wasm.file.as_str()),
+        };
+        documents.push(Frame::new(layout.clone(), document.write(&page)?, &page)?);
+    }
 
     let payments = read(&root.join("checkout-wasm/sdk/payments.js"))?;
     let payments = npm.minify("js", &payments)?.into_bytes();
@@ -37,22 +51,23 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
     let version = format!("{}-{}", env!("CARGO_PKG_VERSION"), short_hash(&loader));
     let loader = Built::new("loader", format!("cardseal-{version}.js"), loader)?;
 
+    let mut assets = vec![
+        (&wasm, "application/wasm"),
+        (&payments, "text/javascript; charset=utf-8"),
+    ];
+    assets.extend(words.iter().map(|words| (words, "application/json")));
     let manifest = Manifest {
         version: &version,
         inputs,
-        document: &document,
-        wasm: &wasm,
+        documents: &documents,
         loader: &loader,
-        payments: &payments,
-        words: &words,
-        script: &script,
-        style: &style,
+        assets: &assets,
+        words: words.len(),
     };
     manifest.judge_sizes(npm.is_complete())?;
-    for built in [&document, &wasm, &loader, &payments]
-        .into_iter()
-        .chain(&words)
-    {
+    let built = documents.iter().map(|frame| &frame.built);
+    let assets = assets.iter().map(|(built, _)| *built);
+    for built in built.chain([&loader]).chain(assets) {
         built.write(stage)?;
     }
     let json = serde_json::to_string_pretty(&manifest.json())? + "\n";

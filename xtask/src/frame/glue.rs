@@ -29,7 +29,7 @@ pub fn script(
         glue.lines().partition(|line| line.starts_with("import "));
     let mut script = String::new();
     for import in imports {
-        script += &snippet(import, stage)?;
+        script += &snippet(import, stage, &names)?;
     }
     let body = without_classes(&body.join("\n"));
     script += &names.rename_exports(&names.rename_imports(&body));
@@ -38,27 +38,46 @@ pub fn script(
     Ok(script)
 }
 
-/// `import { a, b } from './x.js';` as a closure that gives `a` and `b`.
-fn snippet(import: &str, stage: &Path) -> Result<String> {
-    let parts: Vec<&str> = import.split(['{', '}', '\'']).collect();
-    let [_, names, _, path, ..] = parts.as_slice() else {
-        anyhow::bail!("not an import of names: {import}");
+/// An import of the glue as a closure: `import { a, b } from './x.js'` gives `a` and `b`; `import * as x from "./x.js"`,
+/// which the wasm calls without the glue, gives `x` with the names that the wasm has for its functions.
+fn snippet(import: &str, stage: &Path, names: &Names<'_>) -> Result<String> {
+    let parts: Vec<&str> = import.split(['{', '}', '\'', '"']).collect();
+    let (is_space, path) = match parts.as_slice() {
+        [_, _, _, path, ..] => (false, path),
+        [_, path, ..] => (true, path),
+        _ => anyhow::bail!("not an import: {import}"),
     };
     let source = fs::read_to_string(stage.join(path)).with_context(|| format!("reading {path}"))?;
+    let (outer, inner) = if is_space {
+        let exported = source.lines().filter_map(exported_function);
+        let renamed = exported.filter_map(|name| {
+            let new = names.imports.get(name)?;
+            Some(format!("{new}: {name}"))
+        });
+        let space = import.split_whitespace().nth(3).unwrap_or_default();
+        (space.to_owned(), renamed.collect::<Vec<_>>().join(", "))
+    } else {
+        let inner = parts[1]
+            .split(',')
+            .filter_map(|n| n.split_whitespace().next());
+        let outer = format!("{{{}}}", parts[1].replace(" as ", ": "));
+        (outer, inner.collect::<Vec<_>>().join(", "))
+    };
     let source = source
         .lines()
         .map(|line| line.strip_prefix("export ").unwrap_or(line))
         .collect::<Vec<_>>()
         .join("\n");
-    let outer = names.replace(" as ", ": ");
-    let inner = names
-        .split(',')
-        .filter_map(|name| name.split_whitespace().next())
-        .collect::<Vec<_>>()
-        .join(", ");
     Ok(format!(
-        "const {{{outer}}} = (() => {{\n{source}\nreturn {{ {inner} }};\n}})();\n"
+        "const {outer} = (() => {{\n{source}\nreturn {{ {inner} }};\n}})();\n"
     ))
+}
+
+/// `name` of `export function name(..`.
+fn exported_function(line: &str) -> Option<&str> {
+    let declared = line.strip_prefix("export ")?;
+    let declared = declared.strip_prefix("async ").unwrap_or(declared);
+    declared.strip_prefix("function ")?.split('(').next()
 }
 
 fn without_classes(glue: &str) -> String {
@@ -200,5 +219,28 @@ function call(arg0) {
 const X = 1;
 boot();"
         );
+    }
+
+    #[test]
+    fn snippets_become_closures() {
+        let stage = std::env::temp_dir().join(format!("cardseal-glue-{}", std::process::id()));
+        fs::create_dir_all(&stage).expect("a folder");
+        fs::write(
+            stage.join("a.js"),
+            "const X = 1;\nexport function go() { return X; }\n",
+        )
+        .expect("a file");
+        let names = Names::parse("import go i7\n");
+        let given = snippet("import { go as run } from './a.js';", &stage, &names);
+        assert!(
+            given
+                .expect("a closure")
+                .starts_with("const { go: run } = (() => {\nconst X")
+        );
+        let space = snippet("import * as import1 from \"./a.js\"", &stage, &names);
+        let space = space.expect("a closure");
+        assert!(space.starts_with("const import1 = (() => {\nconst X = 1;\nfunction go()"));
+        assert!(space.ends_with("return { i7: go };\n})();\n"), "{space}");
+        fs::remove_dir_all(&stage).expect("gone");
     }
 }

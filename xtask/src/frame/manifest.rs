@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256, Sha384};
 
+use super::document::Page;
 use crate::say::say;
 
 /// What every buyer may have to fetch: document and wasm, brotli.
@@ -17,10 +18,43 @@ const BUDGET: usize = 60_000;
 /// What every page of a merchant has to fetch: the loader, brotli.
 const LOADER_BUDGET: usize = 5_000;
 
+/// A document: its file, and the hashes that its policy names.
+pub struct Frame {
+    /// The layout's name.
+    pub layout: String,
+    /// The file.
+    pub built: Built,
+    script: String,
+    style: String,
+}
+
+impl Frame {
+    /// The document of a layout.
+    pub fn new(layout: String, html: String, page: &Page<'_>) -> Result<Self> {
+        // Trunk knows the first one by this name.
+        let file = match layout.as_str() {
+            CARD => "index.html".to_owned(),
+            other => format!("{other}.html"),
+        };
+        Ok(Self {
+            built: Built::new(format!("document {layout}"), file, html.into_bytes())?,
+            script: sha256(page.script.as_bytes()),
+            style: sha256(page.css.as_bytes()),
+            layout,
+        })
+    }
+}
+
+/// The label of a language's words: told once, for the largest.
+const WORDS: &str = "words";
+
+/// The layout that most buyers see; the budget is its.
+const CARD: &str = "card";
+
 /// A file of the frame, and its size with and without brotli.
 pub struct Built {
-    /// `document`, `wasm`, `loader` or `payments`.
-    pub label: &'static str,
+    /// What it is, for people.
+    pub label: String,
     /// Its path in the output directory.
     pub file: String,
     /// Its content.
@@ -31,7 +65,7 @@ pub struct Built {
 
 impl Built {
     /// Compresses `content` as far as brotli goes.
-    pub fn new(label: &'static str, file: String, content: Vec<u8>) -> Result<Self> {
+    pub fn new(label: impl Into<String>, file: String, content: Vec<u8>) -> Result<Self> {
         let mut brotli = Vec::new();
         let parameters = brotli::enc::BrotliEncoderParams {
             quality: 11,
@@ -41,7 +75,7 @@ impl Built {
         };
         brotli::BrotliCompress(&mut content.as_slice(), &mut brotli, &parameters)?;
         Ok(Self {
-            label,
+            label: label.into(),
             file,
             content,
             brotli,
@@ -59,10 +93,6 @@ impl Built {
         Ok(())
     }
 
-    fn is_of_the_frame(&self) -> bool {
-        self.label == "document" || self.label == "wasm"
-    }
-
     fn asset(&self, content_type: &str) -> Value {
         json!({
             "file": self.file,
@@ -78,52 +108,55 @@ pub struct Manifest<'a> {
     pub version: &'a str,
     /// The fingerprint of the sources.
     pub inputs: &'a str,
-    /// Document, wasm, loader.
-    pub document: &'a Built,
-    /// The module.
-    pub wasm: &'a Built,
+    /// One per layout.
+    pub documents: &'a [Frame],
     /// The loader.
     pub loader: &'a Built,
-    /// What the loader fetches at the first payment.
-    pub payments: &'a Built,
-    /// The words of the languages that are loaded on demand.
-    pub words: &'a [Built],
-    /// The text of the document's one script.
-    pub script: &'a str,
-    /// The text of the document's one style.
-    pub style: &'a str,
+    /// What loader and documents fetch, with its content type: the module first.
+    pub assets: &'a [(&'a Built, &'a str)],
+    /// How many of them are the words of a language.
+    pub words: usize,
 }
 
 impl Manifest<'_> {
-    fn files(&self) -> [&Built; 4] {
-        [self.document, self.wasm, self.loader, self.payments]
+    fn files(&self) -> impl Iterator<Item = &Built> {
+        let documents = self.documents.iter().map(|frame| &frame.built);
+        let assets = self.assets.iter().map(|(built, _)| *built);
+        documents.chain(assets).chain([self.loader])
     }
 
+    /// What the buyer of a whole card in one frame fetches.
     fn frame_total(&self) -> usize {
-        let of_the_frame = self
-            .files()
-            .into_iter()
-            .filter(|built| built.is_of_the_frame());
-        of_the_frame.map(|built| built.brotli.len()).sum()
+        let card = self.documents.iter().find(|frame| frame.layout == CARD);
+        let card = card.map(|frame| &frame.built);
+        let module = self.assets.first().map(|(module, _)| *module);
+        let both = card.into_iter().chain(module);
+        both.map(|built| built.brotli.len()).sum()
     }
 
     /// The manifest.
     pub fn json(&self) -> Value {
         let mut sizes: Map<String, Value> = self
             .files()
-            .iter()
             .map(|built| {
                 let size = json!({ "bytes": built.content.len(), "brotli": built.brotli.len() });
-                (built.label.to_owned(), size)
+                (built.label.clone(), size)
+            })
+            .collect();
+        let documents: Map<String, Value> = self
+            .documents
+            .iter()
+            .map(|frame| {
+                let document = json!({
+                    "file": frame.built.file,
+                    "integrity": sha384(&frame.built.content),
+                    "script_hashes": [frame.script],
+                    "style_hashes": [frame.style],
+                });
+                (frame.layout.clone(), document)
             })
             .collect();
         sizes.insert("frame_brotli_total".to_owned(), self.frame_total().into());
-        let mut assets = vec![
-            self.wasm.asset("application/wasm"),
-            self.payments.asset("text/javascript; charset=utf-8"),
-        ];
-        let words = self.words.iter();
-        assets.extend(words.map(|words| words.asset("application/json")));
         json!({
             "version": self.version,
             "inputs": self.inputs,
@@ -131,39 +164,37 @@ impl Manifest<'_> {
                 "file": self.loader.file,
                 "integrity": sha384(&self.loader.content),
             },
-            "document": {
-                "file": self.document.file,
-                "script_hashes": [sha256(self.script.as_bytes())],
-                "style_hashes": [sha256(self.style.as_bytes())],
-            },
-            "assets": assets,
+            "documents": documents,
+            "assets": self.assets.iter().map(|(built, content_type)| built.asset(content_type)).collect::<Vec<_>>(),
             "sizes": sizes,
         })
     }
 
     /// Prints the sizes; fails when the frame is over its budget and every tool has done its part.
     pub fn judge_sizes(&self, is_optimised: bool) -> Result<()> {
-        say(format!("{:<10} {:>10} {:>10}", "", "bytes", "brotli"));
-        for built in self.files() {
+        say(format!("{:<22} {:>10} {:>10}", "", "bytes", "brotli"));
+        for built in self.files().filter(|built| built.label != WORDS) {
             say(format!(
-                "{:<10} {:>10} {:>10}",
+                "{:<22} {:>10} {:>10}",
                 built.label,
                 built.content.len(),
                 built.brotli.len()
             ));
         }
-        if let Some(largest) = self.words.iter().max_by_key(|words| words.brotli.len()) {
+        let words = self.assets.iter().map(|(built, _)| *built);
+        let words = words.filter(|built| built.label == WORDS);
+        if let Some(largest) = words.max_by_key(|words| words.brotli.len()) {
             say(format!(
-                "{:<10} {:>10} {:>10} (the largest of {} languages, on demand)",
+                "{:<22} {:>10} {:>10} (the largest of {} languages, on demand)",
                 largest.label,
                 largest.content.len(),
                 largest.brotli.len(),
-                self.words.len()
+                self.words
             ));
         }
         let total = self.frame_total();
         say(format!(
-            "{:<10} {:>10} {total:>10} of {BUDGET} (document and wasm)",
+            "{:<22} {:>10} {total:>10} of {BUDGET} (document card and wasm)",
             "frame", ""
         ));
         if !is_optimised {
@@ -230,25 +261,32 @@ mod tests {
 
     #[test]
     fn the_loader_is_told_but_not_counted() {
-        let built = |label| Built::new(label, label.to_owned(), b"aaaa".to_vec()).expect("brotli");
-        let (document, wasm, loader) = (built("document"), built("wasm"), built("loader"));
-        let payments = built("payments");
+        let built =
+            |label: &str| Built::new(label, label.to_owned(), b"aaaa".to_vec()).expect("brotli");
+        let (wasm, loader, payments) = (built("wasm"), built("loader"), built("payments"));
+        let page = Page {
+            kind: CARD,
+            markup: "",
+            css: "t",
+            script: "s",
+            wasm: None,
+        };
+        let documents = [CARD, "split"]
+            .map(|layout| Frame::new(layout.to_owned(), "aaaa".to_owned(), &page).expect("brotli"));
         let manifest = Manifest {
             version: "1",
             inputs: "i",
-            document: &document,
-            wasm: &wasm,
+            documents: &documents,
             loader: &loader,
-            payments: &payments,
-            words: &[],
-            script: "s",
-            style: "t",
+            assets: &[(&wasm, "application/wasm"), (&payments, "text/javascript")],
+            words: 0,
         };
         let json = manifest.json();
         assert_eq!(json["sizes"]["loader"]["bytes"], 4);
+        assert_eq!(json["documents"]["split"]["file"], "split.html");
         assert_eq!(
             json["sizes"]["frame_brotli_total"],
-            document.brotli.len() + wasm.brotli.len()
+            documents[0].built.brotli.len() + wasm.brotli.len()
         );
         assert!(manifest.judge_sizes(true).is_ok());
         // What brotli cannot shrink.

@@ -179,14 +179,20 @@ pub fn wasm_trim(tools: &Path, wasm: &Path, out: &Path) -> Result<String> {
     output(Command::new(tools.join("wasm-trim")).args([wasm, out]))
 }
 
-/// The form's markup: the package's own program, built for this machine, writes it from the components of the wasm.
-pub fn markup(root: &Path, package: &str) -> Result<String> {
+/// Layout and markup of each document: the package's own program, built for this machine, writes them from the
+/// components of the wasm.
+pub fn markup(root: &Path, package: &str) -> Result<Vec<(String, String)>> {
     say("frame: cargo run (the form's markup)");
-    output(
+    let lines = output(
         cargo()
             .args(["run", "--quiet", "--package", package])
             .current_dir(root),
-    )
+    )?;
+    let pairs = lines.lines().map(|line| {
+        let (layout, markup) = line.split_once('\t').context("not layout, tab, markup")?;
+        Ok((layout.to_owned(), markup.to_owned()))
+    });
+    pairs.collect()
 }
 
 fn cargo() -> Command {
