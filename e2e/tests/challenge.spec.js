@@ -1,7 +1,7 @@
 /**
  * The frame in which the bank asks the buyer: who may end it, how the buyer leaves it, what a keyboard and a screen reader
  * find. The intent's answers and the page in the frame are the test's own here, so that each course can be taken; the
- * real ones are in threeds.spec.js.
+ * real ones are in three_d_secure.spec.js.
  */
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
