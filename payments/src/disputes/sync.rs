@@ -38,7 +38,8 @@ pub async fn all(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks for one dispute. False when the acquirer did not say.
+/// Asks for one dispute. False when the acquirer did not say, or it is about a payment that we do not know (yet): a
+/// notification can be faster than the answer to the payment.
 pub async fn one(app: &App, acquirer: &Acquirer, id: &str) -> Result<bool, Error> {
     let connector = &acquirer.connector;
     let Ok((status, body)) = acquirer.call(connector.dispute(id)).await else {
@@ -47,10 +48,11 @@ pub async fn one(app: &App, acquirer: &Acquirer, id: &str) -> Result<bool, Error
     let Some(reports) = connector.read_disputes(status, &body) else {
         return Ok(false);
     };
+    let mut known = true;
     for report in reports {
-        take(app, acquirer, report).await?;
+        known &= take(app, acquirer, report).await?;
     }
-    Ok(true)
+    Ok(known)
 }
 
 fn status(report: &DisputeReport) -> &'static str {
@@ -78,8 +80,8 @@ fn reason(code: &str) -> &'static str {
     }
 }
 
-/// Takes a report over. One about a payment that is not ours changes nothing.
-pub async fn take(app: &App, acquirer: &Acquirer, report: DisputeReport) -> Result<(), Error> {
+/// Takes a report over. One about a payment that is not ours changes nothing: false.
+pub async fn take(app: &App, acquirer: &Acquirer, report: DisputeReport) -> Result<bool, Error> {
     let (now_ms, name) = (app.clock.now_ms(), acquirer.name().to_owned());
     let fee = acquirer.fees().of_dispute(&report.currency);
     let write = move |tx: &mut Tx<'_>| -> Result<bool, Error> {
@@ -105,7 +107,7 @@ pub async fn take(app: &App, acquirer: &Acquirer, report: DisputeReport) -> Resu
     if known {
         app.deliver.notify_one();
     }
-    Ok(())
+    Ok(known)
 }
 
 struct Step<'a, 'c> {
