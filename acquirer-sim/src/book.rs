@@ -88,11 +88,21 @@ pub(crate) struct Payment {
     pub(crate) cvc_result: String,
     pub(crate) avs_result: String,
     pub(crate) created_at: i64,
+    pub(crate) brand: String,
     /// How the first message was answered, whatever happened since.
     pub(crate) first_status: String,
 }
 
 impl Payment {
+    /// What Mastercard advises after a decline: 03 never again, 02 later.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        match self.response_code.as_str() {
+            _ if self.brand != "mastercard" || self.response_code == APPROVED => None,
+            "04" | "07" | "14" | "41" | "43" | "54" | "59" => Some("03"),
+            _ => Some("02"),
+        }
+    }
+
     /// Where it stands at `now` (milliseconds).
     pub(crate) fn status(&self, now: i64) -> &'static str {
         match self {
@@ -239,7 +249,7 @@ pub(crate) fn pay(
 
 const PAYMENT: &str = "select p.id, p.reference, p.currency, p.requested, p.authorised, p.captured, p.refunded,
         p.voided_at, p.response_code, p.auth_code, p.network_transaction_id, p.cvc_result, p.avs_result,
-        p.created_at, e.status
+        p.created_at, p.brand, e.status
     from payments p join entries e on e.payment_id = p.id and e.kind in ('sale', 'authorisation')";
 
 /// The payments of a reference at an acquirer: one or none.
@@ -297,7 +307,8 @@ fn payment(row: &Row) -> Result<Payment, Error> {
         cvc_result: row.get(11)?,
         avs_result: row.get(12)?,
         created_at: row.get(13)?,
-        first_status: row.get(14)?,
+        brand: row.get(14)?,
+        first_status: row.get(15)?,
     })
 }
 

@@ -33,7 +33,7 @@ pub const LISTED: Listed = Listed {
               (select customer from payment_intents i where i.id = charges.intent), \
               (select b.id from balance_transactions b where b.source = charges.id and b.type = 'charge') as balance_transaction, \
               three_d_secure, \
-              (select cast(count(*) as bigint) from disputes d where d.charge = charges.id)",
+              (select cast(count(*) as bigint) from disputes d where d.charge = charges.id), advice_code",
 };
 
 /// A charge's customer is its intent's.
@@ -153,6 +153,7 @@ impl Charge {
                 network_transaction_id: row.get(18)?,
                 cvc_result: row.get(19)?,
                 avs_result: row.get(20)?,
+                advice_code: row.get(33)?,
             },
             failure,
             card,
@@ -180,9 +181,10 @@ impl Charge {
         tx.execute(
             "insert into charges (id, merchant, livemode, created_ms, intent, attempt, payment_method, amount, currency,
                  status, captured, amount_captured, acquirer, acquirer_payment, response_code, authorization_code,
-                 network_transaction_id, cvc_result, avs_result, failure_code, decline_code, failure_message)
+                 network_transaction_id, cvc_result, avs_result, failure_code, decline_code, failure_message,
+                 advice_code)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                 $22)",
+                 $22, $23)",
             params![
                 &self.id,
                 &self.owner.merchant,
@@ -206,6 +208,7 @@ impl Charge {
                 failure.as_ref().map(|f| f.0.clone()),
                 failure.as_ref().map(|f| f.1.clone()),
                 failure.as_ref().map(|f| f.2.clone()),
+                facts.advice_code,
             ],
         )?;
         Ok(())
@@ -279,7 +282,7 @@ impl Charge {
         };
         json!({
             "advice_code": null,
-            "network_advice_code": null,
+            "network_advice_code": decline_code.and(self.facts.advice_code.as_ref()),
             "network_decline_code": decline_code.and(self.facts.response_code.as_ref()),
             "network_status": status,
             "reason": decline_code,

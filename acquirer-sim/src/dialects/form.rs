@@ -288,6 +288,9 @@ impl Pairs {
         put("HOSTCODE", &payment.response_code);
         put("CVV2MATCH", cvv);
         put("AVSCODE", &payment.avs_result);
+        if let Some(advice) = payment.advice() {
+            put("ADVICECODE", advice);
+        }
         let of = [
             ("AUTHCODE", &payment.auth_code),
             ("TRANSID", &payment.network_transaction_id),

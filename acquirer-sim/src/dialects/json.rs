@@ -309,6 +309,7 @@ fn view(payment: &Payment, status: &str) -> Value {
         "network_transaction_id": payment.network_transaction_id,
         "cvc_result": payment.cvc_result,
         "avs_result": payment.avs_result,
+        "merchant_advice_code": payment.advice(),
     })
 }
 

@@ -217,6 +217,7 @@ fn payment(body: &Value, list: &str, index: &str) -> Option<Payment> {
             network_transaction_id: text("TRANSID"),
             cvc_result,
             avs_result: text("AVSCODE"),
+            advice_code: text("ADVICECODE"),
         },
     })
 }

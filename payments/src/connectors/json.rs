@@ -194,6 +194,7 @@ fn payment(body: &Value) -> Option<Payment> {
             network_transaction_id: text("network_transaction_id"),
             cvc_result: text("cvc_result"),
             avs_result: text("avs_result"),
+            advice_code: text("merchant_advice_code"),
         },
     })
 }

@@ -60,6 +60,8 @@ pub struct Facts {
     pub network_transaction_id: Option<String>,
     pub cvc_result: Option<String>,
     pub avs_result: Option<String>,
+    /// What the scheme advises after a decline: Mastercard's merchant advice code.
+    pub advice_code: Option<String>,
 }
 
 /// A call about a payment that was made.

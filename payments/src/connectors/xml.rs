@@ -250,6 +250,7 @@ fn payment(status: &Value) -> Option<Payment> {
             network_transaction_id: some(&status["schemeReference"]),
             cvc_result,
             avs_result: some(&status["avsResultCode"]["@code"]),
+            advice_code: some(&status["iso8583ReturnCode"]["@adviceCode"]),
         },
     })
 }

@@ -220,7 +220,7 @@ placeholders = {{ "card.number" = "/card/number", "card.exp_month" = "/card/exp_
 amount = "/amount"
 currency = "/currency"
 reference = "/reference"
-response = ["/id", "/reference", "/status", "/amount", "/currency", "/response_code", "/auth_code", "/network_transaction_id", "/cvc_result", "/avs_result"]
+response = ["/id", "/reference", "/status", "/amount", "/currency", "/response_code", "/auth_code", "/network_transaction_id", "/cvc_result", "/avs_result", "/merchant_advice_code"]
 approved = {{ pointer = "/status", values = ["captured", "authorised"] }}
 
 [[destination]]
@@ -244,7 +244,7 @@ amount_format = "decimal"
 currency = "/CURRENCY"
 currency_format = "upper"
 reference = "/CUSTREF"
-response = ["/RESULT", "/RESPMSG", "/PNREF", "/CUSTREF", "/STATUS", "/AMT", "/CURRENCY", "/HOSTCODE", "/AUTHCODE", "/TRANSID", "/CVV2MATCH", "/AVSCODE"]
+response = ["/RESULT", "/RESPMSG", "/PNREF", "/CUSTREF", "/STATUS", "/AMT", "/CURRENCY", "/HOSTCODE", "/AUTHCODE", "/TRANSID", "/CVV2MATCH", "/AVSCODE", "/ADVICECODE"]
 approved = {{ pointer = "/STATUS", values = ["S", "A"] }}
 
 [[destination]]

@@ -264,13 +264,14 @@ fn status(out: &mut String, payment: &Payment, status: &str, echo: Option<&str>)
     };
     let _ = write!(
         out,
-        r#"<orderStatus orderCode="{}" paymentId="{}"><lastEvent>{event}</lastEvent><amount value="{}" currencyCode="{}" exponent="{}"/><iso8583ReturnCode code="{}"/><cvcResultCode description="{cvc}"/><avsResultCode code="{}"/>"#,
+        r#"<orderStatus orderCode="{}" paymentId="{}"><lastEvent>{event}</lastEvent><amount value="{}" currencyCode="{}" exponent="{}"/><iso8583ReturnCode code="{}" adviceCode="{}"/><cvcResultCode description="{cvc}"/><avsResultCode code="{}"/>"#,
         escape(&payment.reference),
         payment.id,
         payment.requested,
         payment.currency.to_ascii_uppercase(),
         minor_units(&payment.currency),
         payment.response_code,
+        payment.advice().unwrap_or_default(),
         payment.avs_result,
     );
     if let Some(code) = echo.or(payment.auth_code.as_deref()) {
