@@ -10,6 +10,7 @@ use store::Store;
 use tokio::sync::Notify;
 use vault_api::keys::KeyInfo;
 
+use crate::checkout::config::Checkout;
 use crate::connectors::Acquirer;
 use crate::error::Error;
 use crate::routing::Routes;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub webhook_loopback: bool,
     /// 3-D Secure, when it is set up.
     pub three_ds: Option<ThreeDs>,
+    /// The hosted page, when it is set up.
+    pub checkout: Option<Checkout>,
 }
 
 impl Shared {

@@ -11,8 +11,9 @@ use crate::app::Owner;
 use crate::charges::Charge;
 use crate::error::{Error, Refusal};
 use crate::http::call::Call;
+use crate::http::conditions::Condition;
 use crate::http::expand::Expand;
-use crate::http::pages::{self, Listed, Page};
+use crate::http::pages::{ListRoute, Listed, Page};
 
 const LISTED: Listed = Listed {
     table: "balance_transactions",
@@ -164,28 +165,32 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
 
 /// `GET /v1/balance_transactions`
 pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
-    let (page, expand) = (
-        Page::with_created(&mut call.params)?,
-        Expand::parse(&mut call.params)?,
-    );
+    let page = Page::with_created(&mut call.params)?;
+    let expand = Expand::parse(&mut call.params)?;
     let kind = call.params.one_of("type", TYPES)?;
     let source = call.params.text("source", 100)?;
     let currency = call.params.text("currency", 10)?;
     call.params.finish()?;
-    let (app, owner, now) = (call.app.clone(), call.owner, call.app.clock.now());
-    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let mut filters = Vec::new();
-        filters.extend(kind.map(|kind| ("type", kind)));
-        filters.extend(source.as_deref().map(|source| ("source", source)));
-        filters.extend(currency.as_deref().map(|currency| ("currency", currency)));
-        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
-        let data = rows.iter().map(|row| object(row, now));
-        let data = data.collect::<Result<_, Error>>()?;
-        let list = pages::list("/v1/balance_transactions", data, more);
-        expand.apply(tx, &app.seal, &owner, list)
-    };
-    call.app.store.read(read).await.map(Json)
+    let wanted = [
+        ("type", kind.map(str::to_owned)),
+        ("source", source),
+        ("currency", currency),
+    ];
+    let given = wanted
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let conditions = given.map(|(name, value)| Condition::equal(name, &value));
+    let conditions = conditions.collect();
+    LIST.page(call.app, call.owner, page, expand, conditions)
+        .await
 }
+
+static LIST: ListRoute = ListRoute {
+    url: "/v1/balance_transactions",
+    table: &LISTED,
+    filters: &[],
+    object: |row, app| object(row, app.clock.now()),
+};
 
 /// `GET /v1/balance`
 pub async fn balance(call: Call) -> Result<Json<Value>, Error> {

@@ -12,7 +12,7 @@ use crate::connectors::{Decline, Facts, Payment, Verdict, avs};
 use crate::error::{Error, Refusal};
 use crate::http::call::Call;
 use crate::http::expand::Expand;
-use crate::http::pages::{self, Listed, Page};
+use crate::http::pages::{ListRoute, Listed};
 use crate::http::params::from_column;
 use crate::intents::Details;
 use crate::payment_methods::billing_details;
@@ -349,23 +349,13 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
 }
 
 /// `GET /v1/charges`
-pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
-    let (page, expand) = (
-        Page::with_created(&mut call.params)?,
-        Expand::parse(&mut call.params)?,
-    );
-    let intent = call.params.text("payment_intent", 100)?;
-    let customer = call.params.text("customer", 100)?;
-    call.params.finish()?;
-    let (app, owner) = (call.app.clone(), call.owner);
-    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let mut filters = Vec::new();
-        filters.extend(intent.as_deref().map(|intent| ("intent", intent)));
-        filters.extend(customer.as_deref().map(|customer| (CUSTOMER, customer)));
-        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
-        let data = rows.iter().map(|row| Ok(Charge::from_row(row)?.object()));
-        let list = pages::list("/v1/charges", data.collect::<Result<_, Error>>()?, more);
-        expand.apply(tx, &app.seal, &owner, list)
-    };
-    call.app.store.read(read).await.map(Json)
+pub async fn list(call: Call) -> Result<Json<Value>, Error> {
+    LIST.answer(call).await
 }
+
+static LIST: ListRoute = ListRoute {
+    url: "/v1/charges",
+    table: &LISTED,
+    filters: &[("payment_intent", "intent"), ("customer", CUSTOMER)],
+    object: |row, _| Ok(Charge::from_row(row)?.object()),
+};

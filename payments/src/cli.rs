@@ -58,6 +58,9 @@ pub struct Serve {
     /// The acquirers, in the order of preference (TOML).
     #[arg(long, env = "PAYMENTS_ACQUIRERS")]
     pub acquirers: PathBuf,
+    /// The hosted page's addresses and merchants (TOML); without it no Checkout Session can be made.
+    #[arg(long, env = "PAYMENTS_CHECKOUT")]
+    pub checkout: Option<PathBuf>,
     /// Lets test-mode webhook endpoints be on this machine. Live mode never delivers to private addresses.
     #[arg(long, env = "PAYMENTS_WEBHOOK_LOOPBACK")]
     pub webhook_loopback: bool,

@@ -23,7 +23,8 @@ pub fn currency(params: &mut Params) -> Result<String, Error> {
         return Ok(text);
     }
     let message = "Invalid currency: must be a three-letter ISO 4217 code that is supported here.";
-    Err(Refusal::plain(message).param("currency").into())
+    let name = params.name_of("currency");
+    Err(Refusal::plain(message).param(name).into())
 }
 
 /// Takes an amount named `name`: a positive integer of the smallest unit.
@@ -31,6 +32,12 @@ pub fn amount(params: &mut Params, name: &str) -> Result<Option<i64>, Error> {
     let Some(amount) = params.integer(name)? else {
         return Ok(None);
     };
+    within_limits(amount, &params.name_of(name))?;
+    Ok(Some(amount))
+}
+
+/// Refuses an amount that cannot be charged; `name` is the parameter at fault.
+pub fn within_limits(amount: i64, name: &str) -> Result<(), Error> {
     if amount < 1 {
         let message = format!("Invalid {name}: must be greater than or equal to 1.");
         return Err(Refusal::new("parameter_invalid_integer", message)
@@ -41,5 +48,52 @@ pub fn amount(params: &mut Params, name: &str) -> Result<Option<i64>, Error> {
         let message = format!("Invalid {name}: must be no more than {LARGEST}.");
         return Err(Refusal::new("amount_too_large", message).param(name).into());
     }
-    Ok(Some(amount))
+    Ok(())
+}
+
+/// How many decimals a currency has: what its smallest unit is a part of.
+pub fn decimals(currency: &str) -> usize {
+    match currency {
+        "bif" | "clp" | "djf" | "gnf" | "jpy" | "kmf" | "krw" | "mga" | "pyg" | "rwf" | "ugx"
+        | "vnd" | "vuv" | "xaf" | "xof" | "xpf" => 0,
+        "bhd" | "jod" | "kwd" | "omr" | "tnd" => 3,
+        _ => 2,
+    }
+}
+
+/// An amount as a buyer reads it: `$18.00`, `¥1800`, `12.345 KWD`.
+pub fn shown(amount: i64, currency: &str) -> String {
+    let decimals = decimals(currency);
+    let digits = format!("{amount:0width$}", width = decimals + 1);
+    let (whole, part) = digits.split_at(digits.len() - decimals);
+    let number = match part {
+        "" => whole.to_owned(),
+        part => format!("{whole}.{part}"),
+    };
+    match currency {
+        "usd" => format!("${number}"),
+        "eur" => format!("€{number}"),
+        "gbp" => format!("£{number}"),
+        "jpy" => format!("¥{number}"),
+        other => format!("{number} {}", other.to_ascii_uppercase()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_shown_with_their_decimals() {
+        for (amount, currency, wanted) in [
+            (1800, "usd", "$18.00"),
+            (5, "eur", "€0.05"),
+            (1800, "jpy", "¥1800"),
+            (12_345, "kwd", "12.345 KWD"),
+            (7, "tnd", "0.007 TND"),
+            (100, "chf", "1.00 CHF"),
+        ] {
+            assert_eq!(shown(amount, currency), wanted);
+        }
+    }
 }

@@ -11,9 +11,10 @@ use crate::app::{App, Origin, Owner};
 use crate::error::{Error, Refusal};
 use crate::events;
 use crate::http::call::Call;
+use crate::http::conditions::Condition;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
-use crate::http::pages::{self, Listed, Page};
+use crate::http::pages::{ListRoute, Listed, Page};
 use crate::http::params::{Metadata, Params, from_column, merge_metadata};
 use crate::intents::confirm::usable;
 use crate::saved_cards;
@@ -363,20 +364,19 @@ pub fn lock(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
 
 /// `GET /v1/customers`
 pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
-    let (page, expand) = (
-        Page::with_created(&mut call.params)?,
-        Expand::parse(&mut call.params)?,
-    );
+    let page = Page::with_created(&mut call.params)?;
+    let expand = Expand::parse(&mut call.params)?;
     let email = call.params.text("email", 512)?;
     call.params.finish()?;
-    let (app, owner) = (call.app.clone(), call.owner);
-    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let mut filters = vec![("state", "active")];
-        filters.extend(email.as_deref().map(|email| ("email", email)));
-        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
-        let data = rows.iter().map(|row| Ok(Customer::from_row(row)?.object()));
-        let list = pages::list("/v1/customers", data.collect::<Result<_, Error>>()?, more);
-        expand.apply(tx, &app.seal, &owner, list)
-    };
-    call.app.store.read(read).await.map(Json)
+    let mut conditions = vec![Condition::equal("state", "active")];
+    conditions.extend(email.map(|email| Condition::equal("email", &email)));
+    LIST.page(call.app, call.owner, page, expand, conditions)
+        .await
 }
+
+static LIST: ListRoute = ListRoute {
+    url: "/v1/customers",
+    table: &LISTED,
+    filters: &[],
+    object: |row, _| Ok(Customer::from_row(row)?.object()),
+};

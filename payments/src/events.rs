@@ -10,7 +10,8 @@ use crate::app::{Origin, Owner};
 use crate::error::{Error, Refusal};
 use crate::http::API_VERSION;
 use crate::http::call::Call;
-use crate::http::pages::{self, Condition, Listed, Page};
+use crate::http::conditions::Condition;
+use crate::http::pages::{self, Listed, Page};
 use crate::http::params::from_column;
 use crate::webhooks::{endpoints, records};
 

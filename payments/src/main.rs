@@ -11,6 +11,7 @@ mod app;
 mod attempts;
 mod balance;
 mod charges;
+mod checkout;
 mod cli;
 mod commands;
 mod config;
@@ -66,6 +67,7 @@ const MIGRATIONS: &[Migration] = &[
         include_str!("schema/0006_three_d_secure.sql"),
     ),
     ("0007_disputes", include_str!("schema/0007_disputes.sql")),
+    ("0008_checkout", include_str!("schema/0008_checkout.sql")),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -152,6 +154,10 @@ fn build(serve: &Serve) -> anyhow::Result<App> {
             .as_deref()
             .map(three_ds::ThreeDs::from_file)
             .transpose()?,
+        checkout: match &serve.checkout {
+            Some(file) => Some(checkout::config::Checkout::from_file(file)?),
+            None => None,
+        },
     }))
 }
 

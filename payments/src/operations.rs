@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::events;
 use crate::intents::Intent;
 use crate::ledger::{self, RefundStep};
+use crate::refunds;
 use crate::seal::Seal;
 
 const COLUMNS: &str = "id, kind, merchant, livemode, intent, charge, refund, amount, currency, state, reason, tries, \
@@ -319,7 +320,7 @@ impl Step<'_, '_> {
             .operation
             .refund
             .as_deref()
-            .map(|id| crate::refunds::find(self.tx, &self.operation.owner, id));
+            .map(|id| refunds::find(self.tx, &self.operation.owner, id));
         let object = object
             .transpose()?
             .flatten()
@@ -361,7 +362,10 @@ impl Step<'_, '_> {
 
     fn emit_charge(&mut self, kind: &str) -> Result<(), Error> {
         let charge = Charge::find(self.tx, &self.operation.owner, &self.charge.id)?;
-        let object = charge.ok_or(Error::Internal("a charge is gone"))?.object();
+        let mut object = charge.ok_or(Error::Internal("a charge is gone"))?.object();
+        if kind == "charge.refunded" {
+            object["refunds"] = refunds::list_of(self.tx, &self.charge.id)?;
+        }
         events::emit(
             self.tx,
             &self.operation.owner,

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 use store::{Tx, params};
 
-use crate::app::App;
+use crate::app::{App, Shared};
 use crate::attempts::Attempt;
 use crate::charges::Charge;
+use crate::checkout::lifecycle;
 use crate::config::Fees;
 use crate::connectors::responses::PROCESSING_ERROR;
 use crate::connectors::{Class, Decline, Payment, Verdict};
@@ -106,6 +107,7 @@ pub async fn settle(
     let write = move |tx: &mut Tx<'_>| {
         let mut step = Step {
             tx,
+            app: &shared,
             seal: &shared.seal,
             attempt: &attempt,
             fees: &fees,
@@ -132,6 +134,7 @@ pub async fn settle(
 /// One settlement under way.
 struct Step<'a, 'c> {
     tx: &'a mut Tx<'c>,
+    app: &'a Shared,
     seal: &'a Seal,
     attempt: &'a Attempt,
     fees: &'a Fees,
@@ -199,6 +202,9 @@ impl Step<'_, '_> {
             "payment_intent.amount_capturable_updated"
         };
         self.emit_intent(kind)?;
+        let intent = Intent::load(self.tx, &attempt.owner, &attempt.intent)?;
+        let session = intent.details.checkout_session.as_deref();
+        lifecycle::complete(self.tx, self.app, session, &attempt.origin, self.now_ms)?;
         Ok(true)
     }
 

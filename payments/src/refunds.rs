@@ -16,7 +16,7 @@ use crate::error::{Error, Refusal};
 use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
-use crate::http::pages::{self, Listed, Page};
+use crate::http::pages::{self, ListRoute, Listed};
 use crate::http::params::{Metadata, Params, from_column, merge_metadata};
 use crate::intents::Intent;
 use crate::ledger::{self, RefundStep};
@@ -104,6 +104,29 @@ pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Refund>, 
     );
     let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
     row.as_ref().map(Refund::from_row).transpose()
+}
+
+/// The list that a charge has of its refunds: the latest ten, newest first.
+pub fn list_of(tx: &mut Tx<'_>, charge: &str) -> Result<Value, Error> {
+    let sql = format!(
+        "select {} from refunds where charge = $1 order by created_ms desc, id desc limit 11",
+        LISTED.columns
+    );
+    let rows = tx.all(&sql, params![charge])?;
+    let data = rows.iter().take(10);
+    let data = data.map(|row| Ok(Refund::from_row(row)?.object()));
+    let url = format!("/v1/charges/{charge}/refunds");
+    let mut list = pages::list(&url, data.collect::<Result<_, Error>>()?, rows.len() > 10);
+    list["total_count"] = json!(count(tx, charge)?);
+    Ok(list)
+}
+
+fn count(tx: &mut Tx<'_>, charge: &str) -> Result<i64, Error> {
+    let row = tx.first(
+        "select cast(count(*) as bigint) from refunds where charge = $1",
+        params![charge],
+    )?;
+    Ok(row.map(|row| row.get(0)).transpose()?.unwrap_or(0))
 }
 
 /// `POST /v1/refunds`
@@ -287,23 +310,13 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
 }
 
 /// `GET /v1/refunds`
-pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
-    let (page, expand) = (
-        Page::with_created(&mut call.params)?,
-        Expand::parse(&mut call.params)?,
-    );
-    let charge = call.params.text("charge", 100)?;
-    let intent = call.params.text("payment_intent", 100)?;
-    call.params.finish()?;
-    let (app, owner) = (call.app.clone(), call.owner);
-    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let mut filters = Vec::new();
-        filters.extend(charge.as_deref().map(|id| ("charge", id)));
-        filters.extend(intent.as_deref().map(|id| ("intent", id)));
-        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
-        let data = rows.iter().map(|row| Ok(Refund::from_row(row)?.object()));
-        let list = pages::list("/v1/refunds", data.collect::<Result<_, Error>>()?, more);
-        expand.apply(tx, &app.seal, &owner, list)
-    };
-    call.app.store.read(read).await.map(Json)
+pub async fn list(call: Call) -> Result<Json<Value>, Error> {
+    LIST.answer(call).await
 }
+
+static LIST: ListRoute = ListRoute {
+    url: "/v1/refunds",
+    table: &LISTED,
+    filters: &[("charge", "charge"), ("payment_intent", "intent")],
+    object: |row, _| Ok(Refund::from_row(row)?.object()),
+};

@@ -10,6 +10,7 @@ use service::listen::Stop;
 
 use crate::app::App;
 use crate::attempts::{self, Attempt};
+use crate::checkout::lifecycle;
 use crate::disputes;
 use crate::error::Error;
 use crate::http::idempotency;
@@ -108,7 +109,7 @@ async fn once(app: &App) -> Result<(), Error> {
             }
         });
     }
-    Ok(())
+    lifecycle::expire_due(app).await
 }
 
 async fn resolve(app: &App, attempt: &Attempt) -> Result<(), Error> {

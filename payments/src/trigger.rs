@@ -83,6 +83,22 @@ const SAVE: Step = step(
 );
 const SETUP: Step = step("/v1/setup_intents", "setup", &[NAME]);
 const SETUP_PAID: Step = step("/v1/setup_intents", "setup", &[CARD, CONFIRM]);
+const SESSION: Step = step(
+    "/v1/checkout/sessions",
+    "session",
+    &[
+        ("mode", "payment"),
+        ("success_url", "https://example.com/success"),
+        ("line_items[0][price_data][currency]", "usd"),
+        ("line_items[0][price_data][unit_amount]", "2000"),
+        (
+            "line_items[0][price_data][product_data][name]",
+            "(made by payments trigger)",
+        ),
+    ],
+);
+const SESSION_PAY: Step = step("/v1/payment_intents/{intent}/confirm", "", &[CARD]);
+const SESSION_EXPIRE: Step = step("/v1/checkout/sessions/{session}/expire", "", &[]);
 const SETUP_CANCEL: Step = step("/v1/setup_intents/{setup}/cancel", "", &[]);
 
 /// What can be triggered.
@@ -91,6 +107,8 @@ const SCENES: &[Scene] = &[
     ("charge.failed", &[DECLINE]),
     ("charge.refunded", &[PAY, REFUND]),
     ("charge.succeeded", &[PAY]),
+    ("checkout.session.completed", &[SESSION, SESSION_PAY]),
+    ("checkout.session.expired", &[SESSION, SESSION_EXPIRE]),
     ("customer.created", &[CUSTOMER]),
     ("customer.deleted", &[CUSTOMER, DELETE]),
     ("customer.updated", &[CUSTOMER, RENAME]),
@@ -140,6 +158,9 @@ pub async fn run(trigger: Trigger) -> anyhow::Result<()> {
             .or(answer["error"]["payment_intent"]["id"].as_str());
         if let (false, Some(id)) = (step.keep.is_empty(), id) {
             kept.push((step.keep, id.to_owned()));
+        }
+        if let Some(intent) = answer["payment_intent"].as_str() {
+            kept.push(("intent", intent.to_owned()));
         }
     }
     let after = api.latest(event).await?;
@@ -240,6 +261,9 @@ mod tests {
                     }
                 }
                 kept.push(step.keep);
+                if step.keep == "session" {
+                    kept.push("intent");
+                }
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Calls from a buyer's browser: a publishable key and the client secret open one intent, on two routes, and see a
-//! reduced object. CORS without credentials on those routes only.
+//! Calls from a buyer's browser: a publishable key and the client secret open one intent (of either kind), on two routes,
+//! and see a reduced object. CORS without credentials on those routes only.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -67,7 +67,7 @@ pub fn admit(seal: &Seal, method: &Method, path: &str, params: &mut Params) -> R
         ),
     };
     let id = match (method, rest.split_once('/')) {
-        (&Method::GET, None) if !rest.is_empty() => rest,
+        (&Method::GET, None) if !rest.is_empty() && rest != "search" => rest,
         (&Method::POST, Some((id, "confirm"))) => id,
         _ => {
             let message = "This API call cannot be made with a publishable API key. Please use a secret API key.";

@@ -38,6 +38,13 @@ impl Expand {
         Ok(Self(paths))
     }
 
+    /// Takes a path of one name that is the caller's own to fill in; whether it was asked for.
+    pub fn takes(&mut self, name: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|path| path.as_slice() != [name]);
+        self.0.len() < before
+    }
+
     /// Expands what was asked for in `object`.
     pub fn apply(
         &self,

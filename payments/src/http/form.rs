@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Refusal};
 
 const MAX_PAIRS: usize = 500;
-const MAX_DEPTH: usize = 5;
+const MAX_DEPTH: usize = 7;
 const MAX_KEY: usize = 200;
 const MAX_VALUE: usize = 5_000;
 
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_is_malformed_or_too_big_is_refused() {
-        let deep = "a[b][c][d][e][f]=1".to_owned();
+        let deep = "a[b][c][d][e][f][g][h]=1".to_owned();
         let many = "a[]=1&".repeat(MAX_PAIRS + 1);
         let long = format!("a={}", "x".repeat(MAX_VALUE + 1));
         for body in [

@@ -2,11 +2,13 @@
 
 pub mod browser;
 pub mod call;
+pub mod conditions;
 pub mod expand;
 pub mod form;
 pub mod idempotency;
 pub mod pages;
 pub mod params;
+pub mod search_query;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -17,12 +19,12 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::app::App;
 use crate::error::{Error, Refusal};
-use crate::intents::{cancel, capture, confirm, create, retrieve, update};
+use crate::intents::{cancel, capture, confirm, create, retrieve, search, update};
 use crate::routing::explain;
 use crate::three_ds::{self, page};
 use crate::webhooks::{records, routes as endpoints};
 use crate::{
-    balance, charges, customers, disputes, events, notifications, payment_methods, refunds,
+    balance, charges, checkout, customers, disputes, events, notifications, payment_methods, refunds,
     saved_cards, setup_intents,
 };
 
@@ -38,6 +40,7 @@ pub fn router(app: App) -> Router {
             "/v1/payment_intents",
             post(create::create).get(retrieve::list),
         )
+        .route("/v1/payment_intents/search", get(search::intents))
         .route(
             "/v1/payment_intents/{id}",
             get(retrieve::one)
@@ -63,6 +66,7 @@ pub fn router(app: App) -> Router {
         .merge(customer_routes())
         .merge(setup_routes())
         .merge(three_ds_routes())
+        .merge(checkout_routes())
         .route("/v1/balance", get(balance::balance))
         .route("/v1/balance_transactions", get(balance::list))
         .route("/v1/balance_transactions/{id}", get(balance::retrieve))
@@ -139,6 +143,30 @@ fn three_ds_routes() -> Router<App> {
         .route("/3ds/{id}/browser", post(page::browser))
         .route("/3ds/{id}/{part}", post(page::notified))
         .layer(DefaultBodyLimit::max(64 * 1024))
+}
+
+fn checkout_routes() -> Router<App> {
+    Router::new()
+        .route(
+            "/v1/checkout/sessions",
+            post(checkout::create::route).get(checkout::routes::list),
+        )
+        .route(
+            "/v1/checkout/sessions/{id}",
+            get(checkout::routes::retrieve).post(checkout::routes::update),
+        )
+        .route(
+            "/v1/checkout/sessions/{id}/expire",
+            post(checkout::routes::expire),
+        )
+        .route(
+            "/v1/checkout/sessions/{id}/line_items",
+            get(checkout::routes::line_items),
+        )
+        .route("/c/pay/{id}", get(checkout::page::page))
+        .route("/c/pay/{id}/status", get(checkout::page::status))
+        .route("/c/checkout.css", get(checkout::page::css))
+        .route("/c/checkout.js", get(checkout::page::script))
 }
 
 fn setup_routes() -> Router<App> {

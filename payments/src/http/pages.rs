@@ -1,10 +1,14 @@
 //! Lists: newest first, `limit`, `starting_after`, `ending_before`, as Stripe pages them.
 
+use axum::Json;
 use serde_json::{Value, json};
 use store::{Row, Tx, params};
 
+use super::call::Call;
+use super::conditions::Condition;
+use super::expand::Expand;
 use super::params::Params;
-use crate::app::Owner;
+use crate::app::{App, Owner, Shared};
 use crate::error::{Error, Refusal};
 
 /// One page of a list.
@@ -31,7 +35,8 @@ impl Created {
 
 #[derive(Debug, Clone)]
 enum Cursor {
-    After(String),
+    /// With the parameter that named it.
+    After(&'static str, String),
     Before(String),
 }
 
@@ -41,76 +46,16 @@ pub struct Listed {
     pub columns: &'static str,
 }
 
-/// A condition of SQL that rows must meet.
-#[derive(Debug, Clone)]
-pub struct Condition {
-    /// With `{}` in the place of each value.
-    sql: String,
-    values: Vec<store::Value>,
-}
-
-impl Condition {
-    /// Any; `sql` has `{}` in the place of each value.
-    pub fn new(sql: impl Into<String>, values: &[store::Value]) -> Self {
-        Self {
-            sql: sql.into(),
-            values: values.to_vec(),
-        }
-    }
-
-    /// A column (or an expression) has this value.
-    pub fn equal(column: &str, value: &str) -> Self {
-        Self::new(format!("{column} = {{}}"), params![value])
-    }
-
-    /// At least one of these.
-    pub fn any(of: impl IntoIterator<Item = Self>) -> Self {
-        Self::joined(of, " or ", "1 = 0")
-    }
-
-    fn joined(of: impl IntoIterator<Item = Self>, word: &str, none: &str) -> Self {
-        let mut parts = Vec::new();
-        let mut values = Vec::new();
-        for one in of {
-            parts.push(one.sql);
-            values.extend(one.values);
-        }
-        let sql = if parts.is_empty() {
-            none.to_owned()
-        } else {
-            format!("({})", parts.join(word))
-        };
-        Self { sql, values }
-    }
-
-    // The SQL with its numbered places, after the values that are there already.
-    fn place(&self, values: &mut Vec<store::Value>) -> String {
-        let mut parts = self.sql.split("{}");
-        let mut sql = parts.next().unwrap_or_default().to_owned();
-        for (part, value) in parts.zip(&self.values) {
-            values.push(value.clone());
-            sql.push_str(&format!("${}{part}", values.len()));
-        }
-        sql
-    }
-}
-
 impl Page {
     /// Takes the paging parameters.
     pub fn parse(params: &mut Params) -> Result<Self, Error> {
-        let limit = params.integer("limit")?.unwrap_or(10);
-        if !(1..=100).contains(&limit) {
-            let message = "Invalid limit: must be between 1 and 100.";
-            return Err(Refusal::new("parameter_invalid_integer", message)
-                .param("limit")
-                .into());
-        }
+        let limit = limit(params)?;
         let cursor = match (
             params.text("starting_after", 100)?,
             params.text("ending_before", 100)?,
         ) {
             (None, None) => None,
-            (Some(id), None) => Some(Cursor::After(id)),
+            (Some(id), None) => Some(Cursor::After("starting_after", id)),
             (None, Some(id)) => Some(Cursor::Before(id)),
             (Some(_), Some(_)) => {
                 let message = "Received both starting_after and ending_before parameters. Please pass in only one.";
@@ -120,6 +65,17 @@ impl Page {
         Ok(Self {
             limit,
             cursor,
+            created: Created::ALL,
+        })
+    }
+
+    /// Takes the paging parameters of a search: `limit`, and the `next_page` of the answer before as `page`.
+    pub fn of_search(params: &mut Params) -> Result<Self, Error> {
+        let after = params.text("page", 100)?;
+        let limit = limit(params)?;
+        Ok(Self {
+            limit,
+            cursor: after.map(|id| Cursor::After("page", id)),
             created: Created::ALL,
         })
     }
@@ -187,7 +143,7 @@ impl Page {
         let Listed { table, columns } = listed;
         let (beyond, order, param, id) = match &self.cursor {
             None => (">=", "desc", "", None),
-            Some(Cursor::After(id)) => ("<", "desc", "starting_after", Some(id)),
+            Some(Cursor::After(name, id)) => ("<", "desc", *name, Some(id)),
             Some(Cursor::Before(id)) => (">", "asc", "ending_before", Some(id)),
         };
         // Without a cursor every row is beyond the beginning of time.
@@ -232,6 +188,18 @@ impl Page {
     }
 }
 
+/// Takes `limit`.
+pub fn limit(params: &mut Params) -> Result<i64, Error> {
+    let limit = params.integer("limit")?.unwrap_or(10);
+    if (1..=100).contains(&limit) {
+        return Ok(limit);
+    }
+    let message = "Invalid limit: must be between 1 and 100.";
+    Err(Refusal::new("parameter_invalid_integer", message)
+        .param("limit")
+        .into())
+}
+
 fn millis(seconds: i64) -> i64 {
     seconds.saturating_mul(1000)
 }
@@ -239,4 +207,49 @@ fn millis(seconds: i64) -> i64 {
 /// Stripe's list object.
 pub fn list(url: &str, data: Vec<Value>, has_more: bool) -> Value {
     json!({ "object": "list", "url": url, "has_more": has_more, "data": data })
+}
+
+/// A route that lists a table: paging, `created`, `expand[]`, and parameters that name the value of a column.
+pub struct ListRoute {
+    pub url: &'static str,
+    pub table: &'static Listed,
+    /// Parameters and the columns that they filter by.
+    pub filters: &'static [(&'static str, &'static str)],
+    /// A row as the API answers it.
+    pub object: fn(&Row, &Shared) -> Result<Value, Error>,
+}
+
+impl ListRoute {
+    /// Answers a call.
+    pub async fn answer(&'static self, mut call: Call) -> Result<Json<Value>, Error> {
+        let page = Page::with_created(&mut call.params)?;
+        let expand = Expand::parse(&mut call.params)?;
+        let mut conditions = Vec::new();
+        for (name, column) in self.filters {
+            let wanted = call.params.text(name, 512)?;
+            conditions.extend(wanted.map(|value| Condition::equal(column, &value)));
+        }
+        call.params.finish()?;
+        self.page(call.app, call.owner, page, expand, conditions)
+            .await
+    }
+
+    /// The page of the rows that meet `conditions`.
+    pub async fn page(
+        &'static self,
+        app: App,
+        owner: Owner,
+        page: Page,
+        expand: Expand,
+        conditions: Vec<Condition>,
+    ) -> Result<Json<Value>, Error> {
+        let shared = app.clone();
+        let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+            let (rows, more) = page.select_where(tx, self.table, &owner, &conditions)?;
+            let data = rows.iter().map(|row| (self.object)(row, &shared));
+            let list = list(self.url, data.collect::<Result<_, Error>>()?, more);
+            expand.apply(tx, &shared.seal, &owner, list)
+        };
+        app.store.read(read).await.map(Json)
+    }
 }

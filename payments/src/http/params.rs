@@ -150,6 +150,26 @@ impl Params {
         }
     }
 
+    /// A list of hashes.
+    pub fn hashes(&mut self, name: &str) -> Result<Option<Vec<Self>>, Error> {
+        let Some(mut list) = self.hash(name)? else {
+            return Ok(None);
+        };
+        let mut places: Vec<usize> = Vec::new();
+        for key in list.parts.keys() {
+            let place = key
+                .parse()
+                .map_err(|_| self.wrong_type(name, "parameter_invalid_array", "an array"))?;
+            places.push(place);
+        }
+        places.sort_unstable();
+        let hashes = places.iter().map(|place| {
+            let place = place.to_string();
+            list.hash(&place)?.ok_or_else(|| list.missing(&place))
+        });
+        hashes.collect::<Result<_, _>>().map(Some)
+    }
+
     /// A list of texts.
     pub fn list(&mut self, name: &str, most: usize) -> Result<Option<Vec<String>>, Error> {
         let Some(mut hash) = self.hash(name)? else {

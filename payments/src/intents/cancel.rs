@@ -7,6 +7,7 @@ use store::{Tx, params};
 use super::capture::{Begin, finish, refused};
 use super::{Intent, confirm};
 use crate::app::{App, Origin, Owner};
+use crate::checkout::lifecycle;
 use crate::connectors::{Done, Operation as Kind};
 use crate::error::Error;
 use crate::events;
@@ -77,6 +78,10 @@ async fn at_once(
         )?;
         if marked.is_some() {
             return Ok(true);
+        }
+        let open = before.amount_capturable == 0;
+        if open {
+            lifecycle::refuse_alone(before.details.checkout_session.as_deref())?;
         }
         let moved = tx.execute(
             "update payment_intents set status = 'canceled', canceled_at = $2, cancellation_reason = $3,

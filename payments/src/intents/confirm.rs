@@ -13,6 +13,7 @@ use vault_api::tokens::{CardSummary, Exchanged, GrantInfo};
 use super::{Details, Intent};
 use crate::app::{App, Origin, Owner};
 use crate::attempts::{self, Attempt};
+use crate::checkout::lifecycle;
 use crate::error::{Error, Refusal};
 use crate::exchange;
 use crate::http::browser::reduce;
@@ -263,6 +264,8 @@ async fn prepare(app: &App, wanted: &Confirm) -> Result<(Intent, PaymentMethod),
         if !confirmable {
             return Err(intent.unexpected_state(&shared.seal, "confirm"));
         }
+        let session = intent.details.checkout_session.as_deref();
+        lifecycle::check_open(tx, session, shared.clock.now())?;
         if options.apply(&mut intent.details) {
             tx.execute(
                 "update payment_intents set details = $2 where id = $1",

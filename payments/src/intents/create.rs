@@ -126,25 +126,13 @@ impl Wanted {
     }
 
     fn intent(&self, id: String, owner: &Owner, created_ms: i64) -> Intent {
-        Intent {
-            id,
-            owner: owner.clone(),
-            created_ms,
-            amount: self.amount,
-            currency: self.currency.clone(),
-            status: "requires_payment_method".into(),
-            capture_method: if self.manual { "manual" } else { "automatic" }.into(),
-            amount_capturable: 0,
-            amount_received: 0,
-            payment_method: None,
-            latest_charge: None,
-            last_payment_error: None,
-            canceled_at: None,
-            cancellation_reason: None,
-            details: self.details.clone(),
-            customer: self.customer.clone(),
-            next_action: None,
+        let mut intent = Intent::open(id, owner, created_ms, self.amount, &self.currency);
+        if self.manual {
+            intent.capture_method = "manual".into();
         }
+        intent.details = self.details.clone();
+        intent.customer = self.customer.clone();
+        intent
     }
 }
 
@@ -179,14 +167,19 @@ pub fn take_details(params: &mut Params, details: &mut Details) -> Result<(), Er
     if let Some(usage) = params.one_of("setup_future_usage", USAGES)? {
         details.setup_future_usage = Some(usage.into());
     }
-    if let Some(types) = params.list("payment_method_types", 50)? {
-        if types.iter().any(|kind| kind != "card") || types.is_empty() {
-            let message = "Only the payment method type card is available here.";
-            return Err(Refusal::plain(message).param("payment_method_types").into());
-        }
-        details.payment_method_types = vec!["card".into()];
-    }
+    only_cards(params)?;
     merge_metadata(&mut details.metadata, params.metadata()?)
+}
+
+/// Takes `payment_method_types`, which are cards.
+pub fn only_cards(params: &mut Params) -> Result<(), Error> {
+    let types = params.list("payment_method_types", 50)?;
+    if types.is_none_or(|types| types == ["card"]) {
+        return Ok(());
+    }
+    let message = "Only the payment method type card is available here.";
+    let name = params.name_of("payment_method_types");
+    Err(Refusal::plain(message).param(name).into())
 }
 
 /// Takes `automatic_payment_methods`.
@@ -217,8 +210,8 @@ fn refuse_without_confirm(params: &mut Params, names: &[&str]) -> Result<(), Err
     Ok(())
 }
 
-// The same id twice is once: a resumed call finds its row.
-fn insert(tx: &mut Tx<'_>, seal: &Seal, intent: &Intent, origin: &Origin) -> Result<(), Error> {
+/// Stores it; the same id twice is once: a resumed call finds its row.
+pub fn insert(tx: &mut Tx<'_>, seal: &Seal, intent: &Intent, origin: &Origin) -> Result<(), Error> {
     let inserted = tx.execute(
         "insert into payment_intents (id, merchant, livemode, created_ms, amount, currency, status, capture_method,
              payment_method, details, customer)

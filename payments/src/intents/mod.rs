@@ -6,6 +6,7 @@ pub mod confirm;
 pub mod create;
 pub mod object;
 pub mod retrieve;
+pub mod search;
 pub mod update;
 
 use serde::{Deserialize, Serialize};
@@ -70,9 +71,37 @@ pub struct Details {
     pub use_stripe_sdk: Option<bool>,
     /// Stripe's `automatic_payment_methods`, when it was sent.
     pub automatic_payment_methods: Option<Value>,
+    /// The Checkout Session that it belongs to.
+    pub checkout_session: Option<String>,
 }
 
 impl Intent {
+    /// A new one that waits for a payment method, captured at once.
+    pub fn open(id: String, owner: &Owner, created_ms: i64, amount: i64, currency: &str) -> Self {
+        Self {
+            id,
+            owner: owner.clone(),
+            created_ms,
+            amount,
+            currency: currency.to_owned(),
+            status: "requires_payment_method".into(),
+            capture_method: "automatic".into(),
+            amount_capturable: 0,
+            amount_received: 0,
+            payment_method: None,
+            latest_charge: None,
+            last_payment_error: None,
+            canceled_at: None,
+            cancellation_reason: None,
+            details: Details {
+                payment_method_types: vec!["card".into()],
+                ..Details::default()
+            },
+            customer: None,
+            next_action: None,
+        }
+    }
+
     /// From a row of [`LISTED`]'s columns.
     pub fn from_row(row: &Row) -> Result<Self, Error> {
         let error: Option<String> = row.get(12)?;

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::http::browser::reduce;
 use crate::http::call::Call;
 use crate::http::expand::Expand;
-use crate::http::pages::{self, Page};
+use crate::http::pages::ListRoute;
 
 /// `GET /v1/payment_intents/{id}`
 pub async fn one(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, Error> {
@@ -27,28 +27,13 @@ pub async fn one(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, 
 }
 
 /// `GET /v1/payment_intents`
-pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
-    let (page, expand) = (
-        Page::with_created(&mut call.params)?,
-        Expand::parse(&mut call.params)?,
-    );
-    let customer = call.params.text("customer", 100)?;
-    call.params.finish()?;
-    let (app, owner) = (call.app, call.owner);
-    let shared = app.clone();
-    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let customer = customer.as_deref().map(|id| ("customer", id));
-        let filters: Vec<_> = customer.into_iter().collect();
-        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
-        let data = rows
-            .iter()
-            .map(|row| Ok(Intent::from_row(row)?.object(&shared.seal)));
-        let list = pages::list(
-            "/v1/payment_intents",
-            data.collect::<Result<_, Error>>()?,
-            more,
-        );
-        expand.apply(tx, &shared.seal, &owner, list)
-    };
-    app.store.read(read).await.map(Json)
+pub async fn list(call: Call) -> Result<Json<Value>, Error> {
+    LIST.answer(call).await
 }
+
+static LIST: ListRoute = ListRoute {
+    url: "/v1/payment_intents",
+    table: &LISTED,
+    filters: &[("customer", "customer")],
+    object: |row, app| Ok(Intent::from_row(row)?.object(&app.seal)),
+};

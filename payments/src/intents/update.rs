@@ -8,6 +8,7 @@ use store::{Tx, params};
 use super::Intent;
 use super::confirm::{self, Source};
 use super::create::take_details;
+use crate::checkout::lifecycle;
 use crate::currency;
 use crate::customers::Customer;
 use crate::error::Error;
@@ -60,6 +61,11 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
         };
         let (shared, write_owner, write_id) = (app.clone(), owner.clone(), id.clone());
         let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            let terms = amount.is_some() || method_id.is_some() || customer.is_some();
+            if terms {
+                let before = Intent::load(tx, &write_owner, &write_id)?;
+                lifecycle::refuse_alone(before.details.checkout_session.as_deref())?;
+            }
             if let Some(customer) = &customer {
                 Customer::named(tx, &write_owner, customer)?;
             }

@@ -8,6 +8,7 @@ use vault_api::tokens::StoredCard;
 
 use super::{Details, SetupIntent, answer, emit};
 use crate::app::{App, Origin, Owner};
+use crate::checkout::lifecycle;
 use crate::error::{Error, Refusal};
 use crate::events;
 use crate::http::browser::reduce;
@@ -128,6 +129,8 @@ async fn prepare(app: &App, wanted: &Confirm) -> Result<Option<(PaymentMethod, D
         if !["requires_payment_method", "requires_confirmation"].contains(&&*intent.status) {
             return Err(intent.unexpected_state(&shared.seal, "confirm"));
         }
+        let session = intent.details.checkout_session.as_deref();
+        lifecycle::check_open(tx, session, shared.clock.now())?;
         let id = match &wanted.source {
             Some(Source::Token(token)) => {
                 let id = method_id(&wanted.subject);
@@ -268,7 +271,9 @@ async fn succeed(
             kind,
             origin,
             now_ms,
-        )
+        )?;
+        let session = intent.details.checkout_session.as_deref();
+        lifecycle::complete(tx, &shared, session, origin, now_ms)
     };
     app.store.write(write).await?;
     app.deliver.notify_one();

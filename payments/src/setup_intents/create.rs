@@ -6,7 +6,7 @@ use store::{Tx, params};
 
 use super::confirm::{self, Buyer, Confirm};
 use super::{Details, SetupIntent, answer, emit};
-use crate::app::Owner;
+use crate::app::{Origin, Owner};
 use crate::customers::Customer;
 use crate::error::{Error, Refusal};
 use crate::http::call::Call;
@@ -14,8 +14,9 @@ use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::http::params::{Params, merge_metadata};
 use crate::intents::confirm::{Source, USAGES, method_id, usable};
-use crate::intents::create::automatic_payment_methods;
+use crate::intents::create::{automatic_payment_methods, only_cards};
 use crate::payment_methods::PaymentMethod;
+use crate::seal::Seal;
 use crate::three_ds;
 
 /// What the call asks for.
@@ -39,11 +40,7 @@ impl Wanted {
         }
         let in_page = params.boolean("use_stripe_sdk")? == Some(true);
         let request_three_d_secure = three_ds::request(params)?;
-        let types = params.list("payment_method_types", 50)?;
-        if types.is_some_and(|types| types != ["card"]) {
-            let message = "Only the payment method type card is available here.";
-            return Err(Refusal::plain(message).param("payment_method_types").into());
-        }
+        only_cards(params)?;
         let mut details = Details {
             description: params.text("description", 1_000)?,
             usage: params
@@ -70,17 +67,8 @@ impl Wanted {
 
     fn intent(&self, id: String, owner: &Owner, created_ms: i64) -> SetupIntent {
         SetupIntent {
-            id,
-            owner: owner.clone(),
-            created_ms,
-            status: "requires_payment_method".into(),
-            customer: self.customer.clone(),
-            payment_method: None,
-            last_setup_error: None,
-            cancellation_reason: None,
-            moved_by: None,
             details: self.details.clone(),
-            next_action: None,
+            ..SetupIntent::open(id, owner, created_ms, self.customer.clone())
         }
     }
 }
@@ -120,11 +108,7 @@ pub async fn create(call: Call) -> Response {
             } else if let Some(id) = &intent.payment_method {
                 usable(tx, &intent.owner, id, intent.customer.as_deref())?;
             }
-            if insert(tx, &intent)? {
-                let (owner, kind) = (&intent.owner, "setup_intent.created");
-                emit(tx, &shared.seal, owner, &intent.id, kind, &caused, now_ms)?;
-            }
-            Ok(())
+            insert(tx, &shared.seal, &intent, &caused)
         };
         app.store.write(write).await?;
         app.deliver.notify_one();
@@ -145,8 +129,13 @@ pub async fn create(call: Call) -> Response {
     .await
 }
 
-// The same id twice is once: a resumed call finds its row.
-fn insert(tx: &mut Tx<'_>, intent: &SetupIntent) -> Result<bool, Error> {
+/// Stores it; the same id twice is once: a resumed call finds its row.
+pub fn insert(
+    tx: &mut Tx<'_>,
+    seal: &Seal,
+    intent: &SetupIntent,
+    origin: &Origin,
+) -> Result<(), Error> {
     let inserted = tx.execute(
         "insert into setup_intents (id, merchant, livemode, created_ms, status, customer, payment_method, details)
          values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
@@ -161,5 +150,9 @@ fn insert(tx: &mut Tx<'_>, intent: &SetupIntent) -> Result<bool, Error> {
             json!(intent.details).to_string(),
         ],
     )?;
-    Ok(inserted == 1)
+    if inserted == 1 {
+        let (owner, kind) = (&intent.owner, "setup_intent.created");
+        emit(tx, seal, owner, &intent.id, kind, origin, intent.created_ms)?;
+    }
+    Ok(())
 }

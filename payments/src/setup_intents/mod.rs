@@ -16,13 +16,14 @@ use serde_json::{Value, json};
 use store::{Row, Tx, params};
 
 use crate::app::{App, Origin, Owner};
+use crate::checkout::lifecycle;
 use crate::error::{Error, Refusal};
 use crate::events;
 use crate::http::browser;
 use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
-use crate::http::pages::{self, Listed, Page};
+use crate::http::pages::{ListRoute, Listed};
 use crate::http::params::{Metadata, from_column};
 use crate::intents::object::client_secret;
 use crate::payment_methods::forget_token;
@@ -65,9 +66,31 @@ pub struct Details {
     pub automatic_payment_methods: Option<Value>,
     /// When the buyer is authenticated: automatic (when there is somebody who can be), any, challenge.
     pub request_three_d_secure: Option<String>,
+    /// The Checkout Session that it belongs to.
+    pub checkout_session: Option<String>,
 }
 
 impl SetupIntent {
+    /// A new one that waits for a payment method, for use without the buyer.
+    pub fn open(id: String, owner: &Owner, created_ms: i64, customer: Option<String>) -> Self {
+        Self {
+            id,
+            owner: owner.clone(),
+            created_ms,
+            status: "requires_payment_method".into(),
+            customer,
+            payment_method: None,
+            last_setup_error: None,
+            cancellation_reason: None,
+            moved_by: None,
+            next_action: None,
+            details: Details {
+                usage: "off_session".into(),
+                ..Details::default()
+            },
+        }
+    }
+
     fn from_row(row: &Row) -> Result<Self, Error> {
         let error: Option<String> = row.get(7)?;
         let next_action: Option<String> = row.get(11)?;
@@ -206,29 +229,19 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
 }
 
 /// `GET /v1/setup_intents`
-pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
-    let (page, expand) = (
-        Page::with_created(&mut call.params)?,
-        Expand::parse(&mut call.params)?,
-    );
-    let customer = call.params.text("customer", 100)?;
-    let method = call.params.text("payment_method", 100)?;
-    call.params.finish()?;
-    let (app, owner) = (call.app.clone(), call.owner);
-    let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let mut filters = Vec::new();
-        filters.extend(customer.as_deref().map(|id| ("customer", id)));
-        filters.extend(method.as_deref().map(|id| ("payment_method", id)));
-        let (rows, more) = page.select(tx, &LISTED, &owner, &filters)?;
-        let data = rows
-            .iter()
-            .map(|row| Ok(SetupIntent::from_row(row)?.object(&app.seal)));
-        let data = data.collect::<Result<_, Error>>()?;
-        let list = pages::list("/v1/setup_intents", data, more);
-        expand.apply(tx, &app.seal, &owner, list)
-    };
-    call.app.store.read(read).await.map(Json)
+pub async fn list(call: Call) -> Result<Json<Value>, Error> {
+    LIST.answer(call).await
 }
+
+static LIST: ListRoute = ListRoute {
+    url: "/v1/setup_intents",
+    table: &LISTED,
+    filters: &[
+        ("customer", "customer"),
+        ("payment_method", "payment_method"),
+    ],
+    object: |row, app| Ok(SetupIntent::from_row(row)?.object(&app.seal)),
+};
 
 /// `POST /v1/setup_intents/{id}/cancel`
 pub async fn cancel(Path(id): Path<String>, call: Call) -> Response {
@@ -246,6 +259,7 @@ pub async fn cancel(Path(id): Path<String>, call: Call) -> Response {
             if before.moved_by.as_deref() == Some(&*subject) {
                 return Ok(());
             }
+            lifecycle::refuse_alone(before.details.checkout_session.as_deref())?;
             let moved = tx.execute(
                 "update setup_intents set status = 'canceled', cancellation_reason = $2, moved_by = $3,
                      next_action = null

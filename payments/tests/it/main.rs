@@ -9,6 +9,7 @@ mod world;
 
 mod bad_input;
 mod balance;
+mod checkout;
 mod cli;
 mod customers;
 mod deliveries;
@@ -18,6 +19,7 @@ mod pay;
 mod races;
 mod refunds;
 mod routing;
+mod search;
 mod setup_intents;
 mod three_ds;
 mod unknown;

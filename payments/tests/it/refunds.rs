@@ -45,6 +45,22 @@ async fn partial_refunds_up_to_the_whole(world: World) {
     assert_eq!(rest.json["amount"], 700);
     let more = world.post("/v1/refunds", &[("charge", &charge)]).await;
     assert_eq!((more.status, more.code()), (400, "charge_already_refunded"));
+    let told = world.get("/v1/events?type=charge.refunded").await.ok();
+    let lists = told.json["data"].as_array().expect("a list").iter();
+    let ids: Vec<Vec<&str>> = lists
+        .map(|event| {
+            let refunds = event["data"]["object"]["refunds"]["data"].as_array();
+            let ids = refunds.expect("a list").iter();
+            ids.map(|refund| refund["id"].as_str().expect("an id"))
+                .collect()
+        })
+        .collect();
+    let (first, second) = (refund.id(), rest.id());
+    assert_eq!(
+        ids,
+        [vec![&*second, &*first], vec![&*first]],
+        "newest first"
+    );
     let charge = world.get(&format!("/v1/charges/{charge}")).await.ok();
     assert_eq!(
         (&charge.json["refunded"], &charge.json["amount_refunded"]),

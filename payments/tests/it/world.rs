@@ -43,6 +43,8 @@ pub(crate) use on_both_stores;
 pub struct World {
     pub bank: Bank,
     pub merchant: ApiKey,
+    /// The publishable key of the hosted page.
+    pub browser: ApiKey,
     pub base: String,
     pub admin: String,
     pub database: String,
@@ -127,7 +129,15 @@ impl World {
         std::fs::write(folder.join("vault.url"), &url).expect("written");
         std::fs::write(folder.join("results.key"), RESULTS_KEY).expect("written");
         std::fs::write(folder.join("three_d_secure.toml"), THREE_D_SECURE).expect("written");
+        let browser = bank.key("mer_one", Kind::Publishable, Mode::Test);
+        let checkout = format!(
+            "public_url = \"http://127.0.0.1:1\"\nvault_url = \"http://vault.localhost:2\"\n[[merchant]]\n\
+             id = \"mer_one\"\npublishable_key = \"{}\"\nname = \"Nuts & <Bolts>\"\n",
+            browser.expose()
+        );
+        std::fs::write(folder.join("checkout.toml"), checkout).expect("written");
         let mut world = Self {
+            browser,
             merchant: bank.key("mer_one", Kind::Secret, Mode::Test),
             bank,
             base: String::new(),
@@ -173,6 +183,8 @@ impl World {
             .arg(file("acquirers.toml"))
             .arg("--three-d-secure")
             .arg(file("three_d_secure.toml"))
+            .arg("--checkout")
+            .arg(file("checkout.toml"))
             .arg("--clock-file")
             .arg(file("clock"))
             .args(&self.flags)
@@ -298,6 +310,8 @@ impl World {
 
     pub fn advance_clock(&self, seconds: i64) {
         std::fs::write(self.folder.join("clock"), seconds.to_string()).expect("written");
+        // The program re-reads it when what it knows is 50 ms old.
+        std::thread::sleep(Duration::from_millis(60));
     }
 
     /// A file beside the service's own.
