@@ -34,7 +34,7 @@ export default defineConfig({
     { name: 'desktop', use: { viewport: { width: 1280, height: 800 } } },
     {
       name: 'phone',
-      testMatch: /pay\.spec\.js|three_d_secure\.spec\.js|decline\.spec\.js|fields\.spec\.js|accessibility\.spec\.js|looks\.spec\.js/,
+      testMatch: /pay\.spec\.js|hosted\.spec\.js|three_d_secure\.spec\.js|decline\.spec\.js|fields\.spec\.js|accessibility\.spec\.js|looks\.spec\.js/,
       use: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
     },
   ],

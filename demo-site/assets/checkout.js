@@ -38,6 +38,7 @@ function show(text, state) {
 function close(text, state) {
   form.hidden = true;
   document.querySelector(".test-cards").hidden = true;
+  document.getElementById("hosted").hidden = true;
   document.querySelector(".after").hidden = false;
   show(text, state);
   // The button that had the focus is gone; a keyboard goes on from here.

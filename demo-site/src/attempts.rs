@@ -52,7 +52,8 @@ pub(crate) fn begin(
     let key = format!("order_{}_{}_{number}", order.id, order.created_at);
     let inserted = tx.execute(
         "insert into payment_attempts (order_id, number, idempotency_key, token, state, sends, send_after, created_at)
-         select id, $2, $3, $4, 'open', 1, $5, $6 from orders where id = $1 and status = 'pending'
+         select id, $2, $3, $4, 'open', 1, $5, $6 from orders
+         where id = $1 and status = 'pending' and session_id is null
          on conflict do nothing",
         params![&order.id, number, &key, token, now + LEASE, now],
     )?;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use service::Client;
 use service::client::Error;
 
+use crate::orders::Order;
 use crate::{Secret, decline};
 
 /// The time a create-and-confirm may take.
@@ -81,6 +82,51 @@ impl Intent {
             failure: error.is_object().then(|| failure(error)),
             client_secret: id(&object["client_secret"])
                 .filter(|_| object["status"] == "requires_action"),
+        })
+    }
+}
+
+impl Intent {
+    /// An intent that was paid, as a session tells of it.
+    pub(crate) fn paid(id: &str, amount: i64, currency: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            status: "succeeded".to_owned(),
+            amount_received: amount,
+            currency: currency.to_owned(),
+            order: None,
+            attempt: None,
+            failure: None,
+        }
+    }
+}
+
+/// The part of a Checkout Session that a shop needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) status: String,
+    /// The hosted page, while it is open.
+    pub(crate) url: Option<String>,
+    pub(crate) intent: Option<String>,
+    /// What was paid.
+    pub(crate) paid: Option<i64>,
+    pub(crate) currency: String,
+    pub(crate) order: Option<String>,
+}
+
+impl Session {
+    /// Reads the object; none when it is not one.
+    pub(crate) fn read(object: &Value) -> Option<Self> {
+        let paid = object["payment_status"] == "paid";
+        Some(Self {
+            id: id(&object["id"])?,
+            status: object["status"].as_str()?.to_owned(),
+            url: object["url"].as_str().map(str::to_owned),
+            intent: id(&object["payment_intent"]),
+            paid: object["amount_total"].as_i64().filter(|_| paid),
+            currency: object["currency"].as_str()?.to_ascii_lowercase(),
+            order: id(&object["metadata"]["order_id"]),
         })
     }
 }
@@ -160,6 +206,67 @@ impl Gateway {
             Ok(response) => read(&response),
             Err(_) => Answer::Unknown,
         }
+    }
+
+    /// Makes a Checkout Session for an order, with its price; none when that did not work out.
+    pub(crate) async fn create_session(&self, order: &Order, shop: &str) -> Option<Session> {
+        let success = format!(
+            "{shop}/payment/success/{}?session_id={{CHECKOUT_SESSION_ID}}",
+            order.id
+        );
+        let body = form(&[
+            ("mode", "payment"),
+            ("line_items[0][price_data][currency]", &order.currency),
+            (
+                "line_items[0][price_data][unit_amount]",
+                &order.amount.to_string(),
+            ),
+            (
+                "line_items[0][price_data][product_data][name]",
+                &order.item_name,
+            ),
+            (
+                "line_items[0][price_data][product_data][description]",
+                &order.item_blurb,
+            ),
+            ("line_items[0][quantity]", "1"),
+            ("success_url", &success),
+            ("cancel_url", &format!("{shop}/checkout/{}", order.id)),
+            ("client_reference_id", &order.id),
+            ("metadata[order_id]", &order.id),
+            ("payment_intent_data[metadata][order_id]", &order.id),
+        ]);
+        self.session_call("/v1/checkout/sessions", Some(body)).await
+    }
+
+    /// Asks how a session stands; none when that cannot be learnt now.
+    pub(crate) async fn session(&self, session: &str) -> Option<Session> {
+        let path = format!("/v1/checkout/sessions/{session}");
+        self.session_call(&path, None).await
+    }
+
+    /// Ends a session that nobody is to pay; none when it was not ended by this.
+    pub(crate) async fn expire_session(&self, session: &str) -> Option<Session> {
+        let path = format!("/v1/checkout/sessions/{session}/expire");
+        self.session_call(&path, Some(String::new())).await
+    }
+
+    async fn session_call(&self, path: &str, body: Option<String>) -> Option<Session> {
+        let method = if body.is_some() { "POST" } else { "GET" };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("authorization", format!("Bearer {}", self.key.text()))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Bytes::from(body.unwrap_or_default()))
+            .ok()?;
+        let response = self.client.send(request).await.ok()?;
+        if response.status() != 200 {
+            let status = response.status().as_u16();
+            tracing::warn!(status, "a checkout session was not told");
+            return None;
+        }
+        Session::read(&serde_json::from_slice(response.body()).ok()?)
     }
 
     /// Asks how an intent stands; none when that cannot be learnt now.

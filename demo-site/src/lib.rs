@@ -12,6 +12,7 @@ mod checkout;
 mod decline;
 mod gallery;
 mod gateway;
+mod hosted;
 mod orders;
 mod orphans;
 mod pages;
@@ -99,6 +100,8 @@ impl Shop {
             .route("/orders", post(orders::create))
             .route("/orders/{order}/pay", post(pay::pay))
             .route("/orders/{order}/leave", post(action::leave))
+            .route("/orders/{order}/hosted", post(hosted::go))
+            .route("/payment/success/{order}", get(hosted::success))
             .route("/checkout/{order}", get(checkout::page))
             .route("/order-status/{order}", get(orders::status))
             .route("/webhooks/cardseal", post(webhooks::receive))

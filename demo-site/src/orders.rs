@@ -25,6 +25,8 @@ pub(crate) struct Order {
     pub(crate) item_name: String,
     pub(crate) item_blurb: String,
     pub(crate) attempt: Option<LastAttempt>,
+    /// The hosted page's session that may pay it.
+    pub(crate) session: Option<String>,
 }
 
 /// The last attempt to pay an order.
@@ -146,7 +148,7 @@ pub(crate) async fn of_buyer(
 pub(crate) fn find(tx: &mut Tx<'_>, id: &str, buyer: &Buyer) -> Result<Option<Order>, Error> {
     let row = tx.first(
         "select o.id, o.status, o.amount, o.currency, o.created_at, g.id, g.name, g.blurb, a.state, a.message,
-             a.client_secret
+             a.client_secret, o.session_id
          from orders o join goods g on g.id = o.plan_id
          left join payment_attempts a on a.order_id = o.id
              and a.number = (select max(number) from payment_attempts where order_id = o.id)
@@ -173,6 +175,7 @@ fn read(row: &Row) -> Result<Order, Error> {
             message,
             client_secret,
         }),
+        session: row.get(11)?,
     })
 }
 

@@ -6,7 +6,7 @@
 use store::{Error, Tx, params};
 
 use crate::gateway::Intent;
-use crate::{Shop, attempts, orders};
+use crate::{Shop, attempts, hosted, orders};
 
 /// How often it runs, in seconds.
 pub(crate) const EVERY: i64 = 30 * 60;
@@ -31,6 +31,7 @@ pub(crate) async fn run(shop: &Shop) {
         tracing::error!(%error, "orphans cannot be read");
         vec![]
     });
+    hosted_orphans(shop, now).await;
     for (order, attempt, intent) in orphans {
         let Some(intent) = shop.0.gateway.retrieve(&intent).await else {
             continue;
@@ -40,6 +41,23 @@ pub(crate) async fn run(shop: &Shop) {
         match shop.0.store.write::<_, Error, _>(adopt).await {
             Ok(()) => shop.0.metrics.count("shop_orphans_total", &[]),
             Err(error) => tracing::error!(%error, order = log, "an orphan was not adopted"),
+        }
+    }
+}
+
+// Orders that went to the hosted page and never came back.
+async fn hosted_orphans(shop: &Shop, now: i64) {
+    let (older, younger) = (now - OLDER_THAN, now - YOUNGER_THAN);
+    let find = move |tx: &mut Tx<'_>| hosted::orphans(tx, older, younger);
+    let sessions = shop.0.store.read::<_, Error, _>(find).await;
+    for id in sessions.unwrap_or_default() {
+        let Some(session) = shop.0.gateway.session(&id).await else {
+            continue;
+        };
+        let follow = move |tx: &mut Tx<'_>| hosted::follow(tx, &session, now);
+        match shop.0.store.write::<_, Error, _>(follow).await {
+            Ok(()) => shop.0.metrics.count("shop_orphans_total", &[]),
+            Err(error) => tracing::error!(%error, "a session was not followed"),
         }
     }
 }

@@ -10,6 +10,7 @@ use store::{Error, Tx};
 
 use crate::Shop;
 use crate::attempts;
+use crate::hosted;
 use crate::orders::{self, Order};
 use crate::pages::Problem;
 
@@ -39,6 +40,12 @@ pub(crate) async fn pay(
     let token = token(&headers, &body).ok_or(Problem::BadRequest)?;
     if order.status != "pending" {
         return Ok(Json(told(&order)));
+    }
+    if !hosted::withdraw(&shop, &order).await? {
+        return Ok(Json(Told {
+            status: "processing",
+            message: None,
+        }));
     }
     let now = shop.0.clock.now_ms();
     let begin = move |tx: &mut Tx<'_>| attempts::begin(tx, &order, &token, now);

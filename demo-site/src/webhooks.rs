@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use store::{Error, Tx, params};
 
-use crate::gateway::{self, Intent};
-use crate::{Shop, attempts, decline, orders, signature};
+use crate::gateway::{self, Intent, Session};
+use crate::{Shop, attempts, decline, hosted, orders, signature};
 
 #[derive(Deserialize)]
 struct Event {
@@ -91,6 +91,9 @@ fn handle(tx: &mut Tx<'_>, event: &Event, payload: &str, now: i64) -> Result<boo
     match event.kind.as_str() {
         "payment_intent.succeeded" => intent_succeeded(tx, object, now)?,
         "payment_intent.payment_failed" | "payment_intent.canceled" => intent_failed(tx, object)?,
+        "checkout.session.completed" | "checkout.session.expired" => {
+            session_ended(tx, object, now)?;
+        }
         "charge.refunded" => charge_refunded(tx, object, now)?,
         kind => tracing::info!(kind, "nothing to do for this event"),
     }
@@ -136,6 +139,16 @@ fn order_of(tx: &mut Tx<'_>, object: &Value) -> Result<Option<(Intent, String)>,
         tracing::warn!(intent = intent.id, "an event about no order of this shop");
     }
     Ok(order.map(|order| (intent, order)))
+}
+
+fn session_ended(tx: &mut Tx<'_>, object: &Value, now: i64) -> Result<(), Error> {
+    match Session::read(object) {
+        Some(session) => hosted::follow(tx, &session, now),
+        None => {
+            tracing::warn!("an event without a readable session");
+            Ok(())
+        }
+    }
 }
 
 fn charge_refunded(tx: &mut Tx<'_>, charge: &Value, now: i64) -> Result<(), Error> {

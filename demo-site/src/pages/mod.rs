@@ -14,7 +14,7 @@ pub(crate) fn page(settings: &Settings, title: &str, body: &str) -> Response {
     let policy = format!(
         "default-src 'none'; script-src 'self' {vault}; frame-src {vault} {payments}; \
          connect-src 'self' {vault} {payments}; require-trusted-types-for 'script'; trusted-types cardseal; \
-         style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+         style-src 'self'; img-src 'self'; form-action 'self' {payments}; base-uri 'none'; frame-ancestors 'none'"
     );
     let mut response = Html(html(title, body)).into_response();
     if let Ok(policy) = HeaderValue::from_str(&policy) {
@@ -77,6 +77,11 @@ pub(crate) fn assets() -> Router<Shop> {
             "/assets/gallery.js",
             "text/javascript; charset=utf-8",
             include_str!("../../assets/gallery.js"),
+        ),
+        (
+            "/assets/return.js",
+            "text/javascript; charset=utf-8",
+            include_str!("../../assets/return.js"),
         ),
         (
             "/favicon.ico",

@@ -29,6 +29,8 @@ pub struct Memory {
     pub calls: Vec<Call>,
     /// Intents by idempotency key.
     pub intents: HashMap<String, Value>,
+    /// Checkout sessions, in order.
+    pub sessions: Vec<Value>,
     /// How many of the next answers are lost after the work is done.
     pub lose: usize,
     /// How many of the next calls are refused before any work is done.
@@ -62,6 +64,9 @@ impl Gateway {
             .route("/v1/payment_intents", post(create))
             .route("/v1/payment_intents/{id}", get(retrieve))
             .route("/v1/payment_intents/{id}/cancel", post(cancel))
+            .route("/v1/checkout/sessions", post(create_session))
+            .route("/v1/checkout/sessions/{id}", get(session))
+            .route("/v1/checkout/sessions/{id}/expire", post(expire_session))
             .with_state(self.clone())
     }
 }
@@ -171,4 +176,50 @@ async fn retrieve(State(gateway): State<Gateway>, Path(id): Path<String>) -> Res
         || StatusCode::NOT_FOUND.into_response(),
         |intent| axum::Json(intent).into_response(),
     )
+}
+
+async fn create_session(State(gateway): State<Gateway>, body: String) -> Response {
+    let fields: HashMap<String, String> = body.split('&').map(field).collect();
+    let of = |name: &str| fields[&name.replace('[', "%5B").replace(']', "%5D")].clone();
+    let of = |name: &str| fields.get(name).cloned().unwrap_or_else(|| of(name));
+    gateway.with(|memory| {
+        let number = memory.sessions.len();
+        let amount: i64 = of("line_items[0][price_data][unit_amount]")
+            .parse()
+            .expect("an amount");
+        let session = json!({
+            "id": format!("cs_test_{number}"),
+            "object": "checkout.session",
+            "status": "open",
+            "payment_status": "unpaid",
+            "amount_total": amount,
+            "currency": of("line_items[0][price_data][currency]"),
+            "payment_intent": format!("pi_of_{number}"),
+            "metadata": { "order_id": of("metadata[order_id]") },
+            "url": format!("http://pay.example/c/pay/cs_test_{number}"),
+        });
+        memory.sessions.push(session.clone());
+        axum::Json(session).into_response()
+    })
+}
+
+async fn session(State(gateway): State<Gateway>, Path(id): Path<String>) -> Response {
+    let found = gateway.with(|memory| memory.sessions.iter().find(|s| s["id"] == id).cloned());
+    found.map_or_else(
+        || StatusCode::NOT_FOUND.into_response(),
+        |session| axum::Json(session).into_response(),
+    )
+}
+
+async fn expire_session(State(gateway): State<Gateway>, Path(id): Path<String>) -> Response {
+    gateway.with(|memory| {
+        let session = memory.sessions.iter_mut().find(|s| s["id"] == id);
+        let session = session.expect("a session of this shop");
+        if session["status"] != "open" {
+            return StatusCode::BAD_REQUEST.into_response();
+        }
+        session["status"] = json!("expired");
+        session["url"] = Value::Null;
+        axum::Json(session.clone()).into_response()
+    })
 }

@@ -3,6 +3,7 @@
 
 mod action;
 mod gateway;
+mod hosted;
 mod orders;
 mod orphans;
 mod pages;

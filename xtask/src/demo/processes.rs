@@ -99,6 +99,7 @@ pub fn start(
             ("--seal-key-file", &secret("payments_seal_key")),
             ("--acquirers", &path("acquirers.toml")),
             ("--three-d-secure", &path("three_d_secure.toml")),
+            ("--checkout", &path("checkout.toml")),
             // The shop is on this machine.
             ("--webhook-loopback", ""),
         ],

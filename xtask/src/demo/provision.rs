@@ -99,6 +99,8 @@ pub fn provision(data_dir: &Path, ports: Ports) -> anyhow::Result<Demo> {
     let three_d_secure = data_dir.join("three_d_secure.toml");
     fs::write(three_d_secure, three_ds::set_up(ports))?;
     fs::write(data_dir.join("acquirers.toml"), acquirers(ports))?;
+    let merchant = keys["merchant"].as_str().context("demo.json lacks a key")?;
+    fs::write(data_dir.join("checkout.toml"), checkout(ports, merchant))?;
     let clock = data_dir.join("clock");
     if !clock.exists() {
         fs::write(clock, "0")?;
@@ -301,6 +303,23 @@ fees = {{ basis_points = 290, fixed = {{ usd = 30, eur = 25 }} }}
         ));
     }
     text
+}
+
+fn checkout(ports: Ports, merchant: &str) -> String {
+    format!(
+        r##"# The hosted page: `payments serve --checkout`.
+public_url = "{payments}"
+vault_url = "{vault}"
+
+[[merchant]]
+id = "{merchant}"
+publishable_key = "{PUBLISHABLE_KEY}"
+name = "Fern & Flint"
+accent = "#1f4d3a"
+"##,
+        payments = ports.url(ports::PAYMENTS),
+        vault = ports.vault(),
+    )
 }
 
 fn answer(program: &str, arguments: &[&str]) -> anyhow::Result<Value> {
