@@ -33,6 +33,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use service::listen::Stop;
+use service::traces::{self, Context};
 use service::{Clock, headers};
 use store::{Location, Migration, Store, params};
 
@@ -111,6 +112,7 @@ impl Shop {
             .merge(service::health::routes(self.0.metrics.clone(), ready))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn(refuse_card_numbers))
+            .layer(middleware::from_fn(trace))
             .layer(middleware::from_fn(headers::standard))
     }
 
@@ -130,6 +132,12 @@ impl Shop {
             }
         }
     }
+}
+
+// The shop begins the trace that payments, the vault and the acquirer go on with.
+async fn trace(request: Request, next: Next) -> Response {
+    let context = Context::of(request.headers());
+    traces::within(context, next.run(request)).await
 }
 
 // Somebody who puts a card number into an address gets a page that does not repeat it.

@@ -52,7 +52,8 @@ pub(crate) async fn pay(
     if let Some(attempt) = shop.0.store.write::<_, Error, _>(begin).await? {
         // A task of its own: a buyer who closes the page does not interrupt it.
         let sending = shop.clone();
-        let sent = tokio::spawn(async move { attempts::send(&sending, attempt).await });
+        let send = async move { attempts::send(&sending, attempt).await };
+        let sent = tokio::spawn(service::traces::carried(send));
         sent.await.map_err(|_| Problem::Internal)??;
     }
     Ok(Json(told(&orders::of_buyer(&shop, id, &headers).await?)))

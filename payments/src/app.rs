@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use service::Clock;
 use service::health::Metrics;
+use service::traces::Traces;
 use store::Store;
 use tokio::sync::Notify;
 use vault_api::keys::KeyInfo;
@@ -44,6 +45,8 @@ pub struct Shared {
     pub webhook_loopback: bool,
     /// 3-D Secure, when it is set up.
     pub three_ds: Option<ThreeDs>,
+    /// Where spans go.
+    pub traces: Traces,
     /// The hosted page, when it is set up.
     pub checkout: Option<Checkout>,
 }

@@ -61,6 +61,9 @@ pub struct Serve {
     /// The hosted page's addresses and merchants (TOML); without it no Checkout Session can be made.
     #[arg(long, env = "PAYMENTS_CHECKOUT")]
     pub checkout: Option<PathBuf>,
+    /// Sends a span for each request there, by OTLP/HTTP (http://HOST:4318); nothing is sent without it.
+    #[arg(long, env = "PAYMENTS_OTLP_ENDPOINT", value_parser = http_url)]
+    pub otlp_endpoint: Option<String>,
     /// Lets test-mode webhook endpoints be on this machine. Live mode never delivers to private addresses.
     #[arg(long, env = "PAYMENTS_WEBHOOK_LOOPBACK")]
     pub webhook_loopback: bool,

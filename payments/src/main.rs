@@ -49,6 +49,7 @@ use clap::Parser as _;
 use service::Clock;
 use service::health::{self, Metrics};
 use service::listen::{self, Stop};
+use service::traces::Traces;
 use store::{Location, Migration, Store, Tx};
 
 use app::{App, Shared};
@@ -95,7 +96,7 @@ fn open(database: &str) -> anyhow::Result<Store> {
 async fn run(serve: Serve) -> anyhow::Result<()> {
     service::log::init("payments");
     let stop = Stop::on_signal()?;
-    let app = build(&serve)?;
+    let app = build(&serve, &stop)?;
     let shared = app.clone();
     let seal = move |tx: &mut Tx<'_>| endpoints::seal_plain(tx, &shared.seal);
     let count = app.store.write(seal).await?;
@@ -122,7 +123,7 @@ async fn run(serve: Serve) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build(serve: &Serve) -> anyhow::Result<App> {
+fn build(serve: &Serve, stop: &Stop) -> anyhow::Result<App> {
     let service_key = config::secret_from_file(&serve.service_key_file)?;
     let acquirers = config::acquirers(&serve.acquirers)?
         .into_iter()
@@ -149,6 +150,12 @@ fn build(serve: &Serve) -> anyhow::Result<App> {
         resolve: tokio::sync::Notify::new(),
         keys: app::KeyCache::default(),
         webhook_loopback: serve.webhook_loopback,
+        traces: serve
+            .otlp_endpoint
+            .as_deref()
+            .map_or_else(Traces::default, |at| {
+                Traces::export("payments", at, stop.clone())
+            }),
         three_ds: serve
             .three_d_secure
             .as_deref()

@@ -8,11 +8,11 @@ use axum::Router;
 use clap::Args;
 use service::listen::{self, Options, Stop};
 use service::tls::{Files, Tls};
+use service::traces::Traces;
 use tokio::net::TcpListener;
 
 use crate::http::doors::{Doors, Shares};
 use crate::http::limits::{LimitOptions, Limits};
-use crate::http::traces::Traces;
 use crate::{App, operator, private, public};
 
 /// Where the vault listens, and how.
@@ -144,7 +144,9 @@ impl ListenerOptions {
         Doors {
             limits: Limits::new(self.limits.clone()),
             shares: Shares::new(self.public_in_flight, self.private_in_flight),
-            traces: endpoint.map_or_else(Traces::default, |at| Traces::export(at, stop.clone())),
+            traces: endpoint.map_or_else(Traces::default, |at| {
+                Traces::export("token-vault", at, stop.clone())
+            }),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
@@ -11,6 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::egress::{self, Reach, Resolver};
+use crate::traces;
 
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -79,7 +80,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::NotSent`] when no connection came about, [`Error::Unknown`] for all else.
-    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Error> {
+    pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, Error> {
+        if let Some(context) = traces::current()
+            && let Ok(value) = HeaderValue::from_str(&context.traceparent())
+        {
+            request.headers_mut().entry("traceparent").or_insert(value);
+        }
         // The connector asks no resolver about an address.
         let host = request.uri().host().unwrap_or_default();
         if !self.reach.allows_host(host) {

@@ -1,6 +1,6 @@
 //! What every program does the same way: tell the time, listen, stop, log, call other programs, answer health.
 //!
-//! No domain types. Read in this order: [`clock`], [`listen`], [`tls`], [`headers`], [`health`], [`client`], [`egress`], [`log`].
+//! No domain types. Read in this order: [`clock`], [`listen`], [`tls`], [`headers`], [`health`], [`client`], [`egress`], [`traces`], [`log`].
 
 pub mod client;
 pub mod clock;
@@ -10,6 +10,7 @@ pub mod health;
 pub mod listen;
 pub mod log;
 pub mod tls;
+pub mod traces;
 
 pub use client::Client;
 pub use clock::Clock;

@@ -44,7 +44,7 @@ where
         }
         response
     };
-    let done = tokio::spawn(task).await;
+    let done = tokio::spawn(service::traces::carried(task)).await;
     done.unwrap_or_else(|_| Error::Internal("the call's task panicked").into_response())
 }
 

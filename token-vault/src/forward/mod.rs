@@ -64,7 +64,9 @@ pub async fn forward(
         return Ok(Json(shown).into_response());
     }
     // The send goes on when the caller hangs up: its outcome must be recorded.
-    let sending = tokio::spawn(send(app, actor, mode, body, target));
+    let sending = tokio::spawn(service::traces::carried(send(
+        app, actor, mode, body, target,
+    )));
     let outcome = sending
         .await
         .map_err(|_| Error::Internal("a send panicked"))??;

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use vault_api::Code;
 
 use super::limits::Limits;
-use super::traces::Traces;
 use crate::Error;
+use service::traces::Traces;
 
 /// A request waits this long for its turn.
 const PATIENCE: Duration = Duration::from_secs(1);

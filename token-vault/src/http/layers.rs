@@ -8,12 +8,12 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use service::headers::RequestId;
+use service::traces::{self, Context, Span};
 use vault_api::{Code, Problem};
 
 use super::doors::{self, Listener};
 use super::json::MAX_BODY;
 use super::limits;
-use super::traces::{Context, Span};
 use crate::App;
 use crate::audit::refusals;
 use crate::error::{Error, Told};
@@ -119,9 +119,14 @@ async fn write_problems(
         .get::<MatchedPath>()
         .map_or("-".to_owned(), |path| path.as_str().to_owned());
     let method = known_method(request.method());
-    let context = (app.doors.traces.is_on()).then(|| Context::of(request.headers()));
+    // A trace that comes in goes on to the destination, also where nobody collects our own spans.
+    let traced = app.doors.traces.is_on() || request.headers().contains_key("traceparent");
+    let context = traced.then(|| Context::of(request.headers()));
     let (started, start) = (Instant::now(), SystemTime::now());
-    let mut response = next.run(request).await;
+    let mut response = match &context {
+        Some(context) => traces::within(context.clone(), next.run(request)).await,
+        None => next.run(request).await,
+    };
     if let Some(told) = told(&mut response) {
         let (old, _) = response.into_parts();
         response = problem(&told, &id);

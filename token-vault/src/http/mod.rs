@@ -10,7 +10,6 @@ pub(crate) mod layers;
 pub mod limits;
 pub mod proof;
 pub mod routes;
-pub mod traces;
 
 pub use auth::Caller;
 pub use json::Json;

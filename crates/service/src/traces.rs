@@ -1,14 +1,18 @@
-//! Server spans (OpenTelemetry), exported by OTLP/HTTP in its JSON encoding. Attributes are the fixed few that are
-//! written here: method, route pattern, status, listener. Never a path, a query, a header or a body.
+//! Traces: server spans (OpenTelemetry), exported by OTLP/HTTP in its JSON encoding, and the trace handed on to whom a
+//! request's work calls (W3C Trace Context). Attributes are the fixed few that are written here: method, route pattern,
+//! status, listener. Never a path, a query, a header or a body.
 
+use std::fmt::Write as _;
+use std::future::Future;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use service::Client;
-use service::listen::Stop;
 use tokio::sync::mpsc;
+
+use crate::client::Client;
+use crate::listen::Stop;
 
 /// Spans wait here; more are dropped, so that a collector that is away costs no memory.
 const QUEUE: usize = 4096;
@@ -79,6 +83,45 @@ impl Context {
     }
 }
 
+impl Context {
+    /// The header that makes whoever is called a child of this span.
+    #[must_use]
+    pub fn traceparent(&self) -> String {
+        format!(
+            "00-{}-{}-0{}",
+            self.trace,
+            self.span,
+            u8::from(self.sampled)
+        )
+    }
+}
+
+tokio::task_local! {
+    static CURRENT: Context;
+}
+
+/// Runs the work of a request: calls that a [`Client`] makes meanwhile carry the trace on.
+pub async fn within<T>(context: Context, work: impl Future<Output = T>) -> T {
+    CURRENT.scope(context, work).await
+}
+
+/// Work for a task of its own that stays in the trace it was begun in.
+pub fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let context = current();
+    async move {
+        match context {
+            Some(context) => within(context, work).await,
+            None => work.await,
+        }
+    }
+}
+
+/// Where the work under way stands in its trace.
+#[must_use]
+pub fn current() -> Option<Context> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
 // version-trace-parent-flags, version 00.
 fn parse(text: &str) -> Option<(String, String, bool)> {
     let mut parts = text.split('-');
@@ -103,16 +146,19 @@ fn hex(bytes: usize) -> String {
     let mut buffer = vec![0u8; bytes];
     // An id that only names a span may fall back to zeros; nothing trusts it.
     let _ = getrandom::fill(&mut buffer);
-    vault_api::keys::hex(&buffer)
+    buffer.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 impl Traces {
-    /// Exports to `{endpoint}/v1/traces` until `stop`, then what is left.
+    /// Exports to `{endpoint}/v1/traces` until `stop`, then what is left. `service` names the program.
     #[must_use]
-    pub fn export(endpoint: &str, stop: Stop) -> Self {
+    pub fn export(service: &'static str, endpoint: &str, stop: Stop) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let target = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-        tokio::spawn(run(target, receiver, stop));
+        tokio::spawn(run(service, target, receiver, stop));
         Self(Some(sender))
     }
 
@@ -130,7 +176,7 @@ impl Traces {
     }
 }
 
-async fn run(target: String, mut spans: mpsc::Receiver<Span>, stop: Stop) {
+async fn run(service: &'static str, target: String, mut spans: mpsc::Receiver<Span>, stop: Stop) {
     let client = Client::new(Duration::from_secs(2), Duration::from_secs(5));
     let mut ticks = tokio::time::interval(GATHER);
     let mut batch = Vec::with_capacity(BATCH);
@@ -152,7 +198,7 @@ async fn run(target: String, mut spans: mpsc::Receiver<Span>, stop: Stop) {
             if batch.is_empty() {
                 break;
             }
-            if let Err(error) = send(&client, &target, &batch).await {
+            if let Err(error) = send(&client, &target, encode(service, &batch)).await {
                 tracing::warn!(%error, dropped = batch.len(), "spans could not be exported");
             }
             batch.clear();
@@ -163,21 +209,21 @@ async fn run(target: String, mut spans: mpsc::Receiver<Span>, stop: Stop) {
     }
 }
 
-async fn send(client: &Client, target: &str, batch: &[Span]) -> anyhow::Result<()> {
+async fn send(client: &Client, target: &str, batch: Value) -> anyhow::Result<()> {
     let request = http::Request::post(target)
         .header("content-type", "application/json")
-        .body(Bytes::from(encode(batch).to_string()))?;
+        .body(Bytes::from(batch.to_string()))?;
     let status = client.send(request).await?.status();
     anyhow::ensure!(status.is_success(), "the collector answered {status}");
     Ok(())
 }
 
 /// The JSON encoding of OTLP: ids in hex, 64-bit integers as strings.
-fn encode(batch: &[Span]) -> Value {
+fn encode(service: &str, batch: &[Span]) -> Value {
     let spans: Vec<Value> = batch.iter().map(encode_span).collect();
-    let scope = json!({ "name": "token-vault", "version": env!("CARGO_PKG_VERSION") });
+    let scope = json!({ "name": service, "version": env!("CARGO_PKG_VERSION") });
     json!({"resourceSpans": [{
-        "resource": {"attributes": [attribute("service.name", json!({"stringValue": "token-vault"}))]},
+        "resource": {"attributes": [attribute("service.name", json!({ "stringValue": service }))]},
         "scopeSpans": [{"scope": scope, "spans": spans}],
     }]})
 }
@@ -237,5 +283,25 @@ mod tests {
             let context = of(bad);
             assert_eq!((context.parent, context.trace.len()), (None, 32), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_trace_goes_on_in_tasks() {
+        let mut headers = HeaderMap::new();
+        let told = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        headers.insert("traceparent", told.parse().expect("a header"));
+        let context = Context::of(&headers);
+        let seen = within(context.clone(), async {
+            tokio::spawn(carried(async { current() })).await
+        });
+        assert_eq!(seen.await.expect("joined"), Some(context.clone()));
+        assert_eq!(current(), None);
+        let handed_on = context.traceparent();
+        headers.insert("traceparent", handed_on.parse().expect("a header"));
+        let child = Context::of(&headers);
+        assert_eq!(
+            (child.trace, child.parent),
+            (context.trace, Some(context.span))
+        );
     }
 }

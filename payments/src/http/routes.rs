@@ -1,0 +1,292 @@
+//! The one table of the API's routes. The router is built from it, and so is the OpenAPI 3.1 description at
+//! `/openapi.json`: what is served is described, and what is described is served.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::middleware;
+use axum::response::IntoResponse as _;
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use http::{HeaderValue, Method, header};
+use serde_json::{Map, Value, json};
+
+use super::browser;
+use crate::app::App;
+
+/// One method on one path.
+pub struct Route {
+    method: Method,
+    path: &'static str,
+    summary: &'static str,
+    auth: Auth,
+    takes: &'static str,
+    answers: &'static str,
+    handler: MethodRouter<App>,
+}
+
+/// What a caller must show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Auth {
+    /// A secret key.
+    Secret,
+    /// A secret key, or a publishable one with the intent's client secret.
+    Browser,
+    /// Nothing, or what the route itself judges.
+    Own,
+}
+
+impl Route {
+    /// GET.
+    pub fn get<H, T>(path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        Self::new(Method::GET, path, on(MethodFilter::GET, handler))
+    }
+
+    /// POST.
+    pub fn post<H, T>(path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        Self::new(Method::POST, path, on(MethodFilter::POST, handler))
+    }
+
+    /// DELETE.
+    pub fn delete<H, T>(path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        Self::new(Method::DELETE, path, on(MethodFilter::DELETE, handler))
+    }
+
+    /// What a browser asks before it calls one of the browser's routes.
+    pub fn preflight(path: &'static str) -> Self {
+        let handler = on(MethodFilter::OPTIONS, browser::preflight);
+        Self::new(Method::OPTIONS, path, handler)
+            .browser()
+            .open()
+            .does("What a page may send.")
+            .answers("")
+    }
+
+    fn new(method: Method, path: &'static str, handler: MethodRouter<App>) -> Self {
+        Self {
+            method,
+            path,
+            summary: "",
+            auth: Auth::Secret,
+            takes: "",
+            answers: "",
+            handler,
+        }
+    }
+
+    /// What it does, in a sentence.
+    #[must_use]
+    pub fn does(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// Its parameters: names, each with its type after a colon (`int`, `bool`, `hash`, `list`, `time`; text without one)
+    /// and a `!` when it is needed.
+    #[must_use]
+    pub fn takes(mut self, takes: &'static str) -> Self {
+        self.takes = takes;
+        self
+    }
+
+    /// The object that it answers, as its field `object` names it, or a content type.
+    #[must_use]
+    pub fn answers(mut self, object: &'static str) -> Self {
+        self.answers = object;
+        self
+    }
+
+    /// A page may call it too.
+    #[must_use]
+    pub fn browser(mut self) -> Self {
+        self.auth = Auth::Browser;
+        self.handler = self.handler.layer(middleware::from_fn(browser::cors));
+        self
+    }
+
+    /// It needs no key.
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.auth = Auth::Own;
+        self.handler = self.handler.layer(DefaultBodyLimit::max(64 * 1024));
+        self
+    }
+}
+
+const OPENAPI: &str = "/openapi.json";
+
+/// The router of a table, its description included.
+pub fn router(table: Vec<Route>) -> Router<App> {
+    let document = Arc::new(describe(&table).to_string());
+    let openapi = move || {
+        let document = Arc::clone(&document);
+        async move {
+            let kind = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, kind)], document.to_string()).into_response()
+        }
+    };
+    let router = Router::new().route(OPENAPI, get(openapi));
+    table.into_iter().fold(router, |router, route| {
+        router.route(route.path, route.handler)
+    })
+}
+
+/// The OpenAPI 3.1 description of a table.
+pub fn describe(table: &[Route]) -> Value {
+    let mut paths = Map::new();
+    let own = json!({ "get": { "summary": "This description.", "operationId": "get_openapi_json", "security": [],
+        "responses": { "200": { "description": "OpenAPI 3.1", "content": { "application/json": {} } } } } });
+    paths.insert(OPENAPI.to_owned(), own);
+    for route in table {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.as_str().to_lowercase()] = operation(route);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Cardseal payments",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "paths": paths,
+        "components": {
+            "schemas": { "error": error_schema() },
+            "securitySchemes": {
+                "secret": { "type": "http", "scheme": "bearer", "description": "A secret key, sk_.." },
+                "publishable": { "type": "http", "scheme": "bearer",
+                    "description": "A publishable key, pk_.., with the parameter client_secret." },
+            },
+        },
+    })
+}
+
+fn error_schema() -> Value {
+    let text = json!({ "type": "string" });
+    json!({ "type": "object", "required": ["error"], "properties": { "error": { "type": "object",
+        "required": ["type", "message"],
+        "properties": {
+            "type": { "enum": ["api_error", "card_error", "idempotency_error", "invalid_request_error"] },
+            "code": text, "decline_code": text, "message": text, "param": text, "charge": text,
+            "payment_intent": { "type": "object" }, "setup_intent": { "type": "object" },
+        } } } })
+}
+
+fn operation(route: &Route) -> Value {
+    let id = format!("{}{}", route.method.as_str().to_lowercase(), route.path)
+        .replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+        .replace("__", "_");
+    let in_path = route
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Value> = in_path
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+        .collect();
+    let taken: Vec<Taken<'_>> = route.takes.split_whitespace().map(Taken::parse).collect();
+    let keyed = route.auth != Auth::Own;
+    let mut operation = json!({
+        "summary": route.summary,
+        "operationId": id.trim_end_matches('_'),
+        "security": match route.auth {
+            Auth::Secret => json!([{ "secret": [] }]),
+            Auth::Browser => json!([{ "secret": [] }, { "publishable": [] }]),
+            Auth::Own => json!([]),
+        },
+        "responses": responses(route, keyed),
+    });
+    if route.method == Method::POST && keyed {
+        parameters.push(
+            json!({ "name": "Idempotency-Key", "in": "header", "required": false,
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255 } }),
+        );
+        operation["requestBody"] = body(&taken);
+    } else {
+        parameters.extend(taken.iter().map(|taken| {
+            json!({ "name": taken.name, "in": "query", "required": taken.needed, "style": "deepObject",
+                "schema": taken.schema() })
+        }));
+    }
+    operation["parameters"] = Value::Array(parameters);
+    operation
+}
+
+fn body(taken: &[Taken<'_>]) -> Value {
+    let properties: Map<String, Value> = taken
+        .iter()
+        .map(|taken| (taken.name.to_owned(), taken.schema()))
+        .collect();
+    let needed: Vec<&str> = taken.iter().filter(|t| t.needed).map(|t| t.name).collect();
+    let schema = json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": needed });
+    json!({ "required": !needed.is_empty(),
+        "content": { "application/x-www-form-urlencoded": { "schema": schema } } })
+}
+
+fn responses(route: &Route, keyed: bool) -> Value {
+    let content = match route.answers {
+        "" => json!({}),
+        kind if kind.contains('/') => json!({ kind: {} }),
+        object => json!({ "application/json": { "schema": { "type": "object",
+            "properties": { "object": { "const": object } } } } }),
+    };
+    let mut responses = json!({ "200": { "description": "Done.", "content": content } });
+    if keyed {
+        let error =
+            json!({ "application/json": { "schema": { "$ref": "#/components/schemas/error" } } });
+        for (status, told) in [
+            ("400", "The request is at fault; `param` names what."),
+            ("401", "No key, or none that may do this."),
+            ("402", "The card was declined or could not be processed."),
+            ("404", "No such object, for this account and mode."),
+            ("409", "The idempotency key is at work in another request."),
+            (
+                "500",
+                "A fault of ours; the same idempotency key goes on where it stopped.",
+            ),
+            ("503", "The card vault cannot be reached just now."),
+        ] {
+            responses[status] = json!({ "description": told, "content": error });
+        }
+    }
+    responses
+}
+
+/// A parameter as a route's `takes` writes it.
+struct Taken<'a> {
+    name: &'a str,
+    kind: &'a str,
+    needed: bool,
+}
+
+impl<'a> Taken<'a> {
+    fn parse(word: &'a str) -> Self {
+        let needed = word.ends_with('!');
+        let word = word.trim_end_matches('!');
+        let (name, kind) = word.split_once(':').unwrap_or((word, "text"));
+        Self { name, kind, needed }
+    }
+
+    fn schema(&self) -> Value {
+        match self.kind {
+            "int" => json!({ "type": "integer" }),
+            "bool" => json!({ "type": "boolean" }),
+            "hash" => json!({ "type": "object" }),
+            "list" => json!({ "type": "array" }),
+            // A time, or a range of them.
+            "time" => json!({ "anyOf": [{ "type": "integer" }, { "type": "object" }] }),
+            _ => json!({ "type": "string" }),
+        }
+    }
+}

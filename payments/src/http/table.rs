@@ -1,0 +1,377 @@
+//! Every route of the API: what is not in this table is not served.
+
+use super::routes::Route;
+use crate::checkout::{self, page as hosted};
+use crate::disputes;
+use crate::intents::{cancel, capture, confirm, create, retrieve, search, update};
+use crate::notifications;
+use crate::routing::explain;
+use crate::setup_intents::{confirm as setup_confirm, create as setup_create};
+use crate::three_ds::{page, results};
+use crate::webhooks::{records, routes as endpoints};
+use crate::{
+    balance, charges, customers, events, payment_methods, refunds, saved_cards, setup_intents,
+};
+
+/// The table.
+pub fn table() -> Vec<Route> {
+    [
+        payment_intents(),
+        setups(),
+        methods(),
+        customer_routes(),
+        money(),
+        webhooks(),
+        sessions(),
+        three_ds(),
+        bank_side(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn payment_intents() -> Vec<Route> {
+    vec![
+        Route::post("/v1/payment_intents", create::create)
+            .does("Creates a PaymentIntent; with confirm, pays.")
+            .takes(
+                "amount:int! currency! capture_method confirm:bool confirmation_method payment_method \
+                 payment_method_data:hash customer description metadata:hash receipt_email statement_descriptor \
+                 statement_descriptor_suffix setup_future_usage payment_method_types:list \
+                 automatic_payment_methods:hash payment_method_options:hash off_session:bool return_url \
+                 error_on_requires_action:bool use_stripe_sdk:bool expand:list",
+            )
+            .answers("payment_intent"),
+        Route::get("/v1/payment_intents", retrieve::list)
+            .does("Lists PaymentIntents, newest first.")
+            .takes("customer created:time limit:int starting_after ending_before expand:list")
+            .answers("list"),
+        Route::get("/v1/payment_intents/search", search::intents)
+            .does("Finds PaymentIntents by amount, created, currency, customer, metadata and status.")
+            .takes("query! limit:int page expand:list")
+            .answers("search_result"),
+        Route::get("/v1/payment_intents/{id}", retrieve::one)
+            .browser()
+            .does("Retrieves a PaymentIntent.")
+            .takes("client_secret expand:list")
+            .answers("payment_intent"),
+        Route::preflight("/v1/payment_intents/{id}"),
+        Route::post("/v1/payment_intents/{id}", update::update)
+            .does("Changes a PaymentIntent that is not on its way.")
+            .takes(
+                "amount:int payment_method payment_method_data:hash customer description metadata:hash receipt_email \
+                 statement_descriptor statement_descriptor_suffix setup_future_usage payment_method_types:list \
+                 expand:list",
+            )
+            .answers("payment_intent"),
+        Route::post("/v1/payment_intents/{id}/confirm", confirm::route)
+            .browser()
+            .does("Pays.")
+            .takes(
+                "client_secret payment_method payment_method_data:hash off_session:bool return_url \
+                 setup_future_usage payment_method_options:hash error_on_requires_action:bool use_stripe_sdk:bool \
+                 expand:list",
+            )
+            .answers("payment_intent"),
+        Route::preflight("/v1/payment_intents/{id}/confirm"),
+        Route::post("/v1/payment_intents/{id}/capture", capture::route)
+            .does("Captures an authorised PaymentIntent, all of it or less.")
+            .takes("amount_to_capture:int final_capture expand:list")
+            .answers("payment_intent"),
+        Route::post("/v1/payment_intents/{id}/cancel", cancel::route)
+            .does("Cancels a PaymentIntent; what is authorised is released.")
+            .takes("cancellation_reason expand:list")
+            .answers("payment_intent"),
+    ]
+}
+
+fn setups() -> Vec<Route> {
+    vec![
+        Route::post("/v1/setup_intents", setup_create::create)
+            .does("Creates a SetupIntent; with confirm, keeps the card.")
+            .takes(
+                "confirm:bool customer payment_method payment_method_data:hash description metadata:hash usage \
+                 payment_method_types:list automatic_payment_methods:hash return_url use_stripe_sdk:bool expand:list",
+            )
+            .answers("setup_intent"),
+        Route::get("/v1/setup_intents", setup_intents::list)
+            .does("Lists SetupIntents, newest first.")
+            .takes("customer payment_method created:time limit:int starting_after ending_before expand:list")
+            .answers("list"),
+        Route::get("/v1/setup_intents/{id}", setup_intents::retrieve)
+            .browser()
+            .does("Retrieves a SetupIntent.")
+            .takes("client_secret expand:list")
+            .answers("setup_intent"),
+        Route::preflight("/v1/setup_intents/{id}"),
+        Route::post("/v1/setup_intents/{id}/confirm", setup_confirm::route)
+            .browser()
+            .does("Keeps the card.")
+            .takes("client_secret payment_method payment_method_data:hash return_url use_stripe_sdk:bool expand:list")
+            .answers("setup_intent"),
+        Route::preflight("/v1/setup_intents/{id}/confirm"),
+        Route::post("/v1/setup_intents/{id}/cancel", setup_intents::cancel)
+            .does("Cancels a SetupIntent.")
+            .takes("cancellation_reason expand:list")
+            .answers("setup_intent"),
+    ]
+}
+
+fn methods() -> Vec<Route> {
+    vec![
+        Route::post("/v1/payment_methods", payment_methods::create)
+            .does("Makes a PaymentMethod of a token.")
+            .takes("type! card:hash! metadata:hash expand:list")
+            .answers("payment_method"),
+        Route::get("/v1/payment_methods", saved_cards::list)
+            .does("Lists a customer's cards.")
+            .takes("customer! type limit:int starting_after ending_before expand:list")
+            .answers("list"),
+        Route::get("/v1/payment_methods/{id}", payment_methods::retrieve)
+            .does("Retrieves a PaymentMethod.")
+            .takes("expand:list")
+            .answers("payment_method"),
+        Route::post("/v1/payment_methods/{id}/attach", saved_cards::attach)
+            .does("Keeps a card for a customer.")
+            .takes("customer! expand:list")
+            .answers("payment_method"),
+        Route::post("/v1/payment_methods/{id}/detach", saved_cards::detach)
+            .does("Takes a card from its customer for good.")
+            .takes("expand:list")
+            .answers("payment_method"),
+    ]
+}
+
+fn customer_routes() -> Vec<Route> {
+    const WORDS: &str =
+        "email name phone description metadata:hash address:hash invoice_settings:hash expand:list";
+    vec![
+        Route::post("/v1/customers", customers::create)
+            .does("Creates a Customer.")
+            .takes(WORDS)
+            .answers("customer"),
+        Route::get("/v1/customers", customers::list)
+            .does("Lists Customers, newest first.")
+            .takes("email created:time limit:int starting_after ending_before expand:list")
+            .answers("list"),
+        Route::get("/v1/customers/{id}", customers::retrieve)
+            .does("Retrieves a Customer.")
+            .takes("expand:list")
+            .answers("customer"),
+        Route::post("/v1/customers/{id}", customers::update)
+            .does("Changes a Customer.")
+            .takes(WORDS)
+            .answers("customer"),
+        Route::delete("/v1/customers/{id}", customers::delete)
+            .does("Deletes a Customer; their cards go with them.")
+            .answers("customer"),
+        Route::get(
+            "/v1/customers/{id}/payment_methods",
+            saved_cards::list_of_customer,
+        )
+        .does("Lists a customer's cards.")
+        .takes("type limit:int starting_after ending_before expand:list")
+        .answers("list"),
+        Route::get(
+            "/v1/customers/{id}/payment_methods/{method}",
+            saved_cards::retrieve_of_customer,
+        )
+        .does("Retrieves a customer's card.")
+        .takes("expand:list")
+        .answers("payment_method"),
+    ]
+}
+
+fn money() -> Vec<Route> {
+    vec![
+        Route::get("/v1/balance", balance::balance)
+            .does("What is available and what is pending, by currency.")
+            .answers("balance"),
+        Route::get("/v1/balance_transactions", balance::list)
+            .does("Lists what moved the balance, newest first.")
+            .takes("type source currency created:time limit:int starting_after ending_before expand:list")
+            .answers("list"),
+        Route::get("/v1/balance_transactions/{id}", balance::retrieve)
+            .does("Retrieves a BalanceTransaction.")
+            .takes("expand:list")
+            .answers("balance_transaction"),
+        Route::get("/v1/charges", charges::list)
+            .does("Lists Charges, newest first.")
+            .takes("payment_intent customer created:time limit:int starting_after ending_before expand:list")
+            .answers("list"),
+        Route::get("/v1/charges/{id}", charges::retrieve)
+            .does("Retrieves a Charge.")
+            .takes("expand:list")
+            .answers("charge"),
+        Route::post("/v1/refunds", refunds::create)
+            .does("Gives money back, all of it or a part.")
+            .takes("payment_intent charge amount:int reason metadata:hash expand:list")
+            .answers("refund"),
+        Route::get("/v1/refunds", refunds::list)
+            .does("Lists Refunds, newest first.")
+            .takes("payment_intent charge created:time limit:int starting_after ending_before expand:list")
+            .answers("list"),
+        Route::get("/v1/refunds/{id}", refunds::retrieve)
+            .does("Retrieves a Refund.")
+            .takes("expand:list")
+            .answers("refund"),
+    ]
+}
+
+fn webhooks() -> Vec<Route> {
+    vec![
+        Route::get("/v1/events", events::list)
+            .does("Lists Events, newest first.")
+            .takes("type types:list delivery_success:bool created:time limit:int starting_after ending_before")
+            .answers("list"),
+        Route::get("/v1/events/{id}", events::retrieve)
+            .does("Retrieves an Event.")
+            .answers("event"),
+        Route::get("/v1/events/{id}/deliveries", records::list)
+            .does("How an event's deliveries stand: state, every try, status and reason.")
+            .answers("list"),
+        Route::post("/v1/events/{id}/retry", records::retry)
+            .does("Delivers an event once more.")
+            .takes("webhook_endpoint")
+            .answers("event"),
+        Route::post("/v1/webhook_endpoints", endpoints::create)
+            .does("Creates a WebhookEndpoint; its secret is told here only.")
+            .takes("url! enabled_events:list! description metadata:hash retry_policy api_version")
+            .answers("webhook_endpoint"),
+        Route::get("/v1/webhook_endpoints", endpoints::list)
+            .does("Lists WebhookEndpoints, newest first.")
+            .takes("limit:int starting_after ending_before")
+            .answers("list"),
+        Route::get("/v1/webhook_endpoints/{id}", endpoints::retrieve)
+            .does("Retrieves a WebhookEndpoint.")
+            .answers("webhook_endpoint"),
+        Route::post("/v1/webhook_endpoints/{id}", endpoints::update)
+            .does("Changes a WebhookEndpoint.")
+            .takes("url enabled_events:list disabled:bool description metadata:hash retry_policy")
+            .answers("webhook_endpoint"),
+        Route::delete("/v1/webhook_endpoints/{id}", endpoints::delete)
+            .does("Deletes a WebhookEndpoint.")
+            .answers("webhook_endpoint"),
+        Route::post("/v1/webhook_endpoints/{id}/roll_secret", endpoints::roll_secret)
+            .does("Replaces the secret; for a while both sign.")
+            .takes("previous_expires_in:int")
+            .answers("webhook_endpoint"),
+    ]
+}
+
+fn sessions() -> Vec<Route> {
+    vec![
+        Route::post("/v1/checkout/sessions", checkout::create::route)
+            .does("Creates a Checkout Session: a hosted page that pays one PaymentIntent, or keeps one card.")
+            .takes(
+                "mode! success_url! line_items:list cancel_url client_reference_id customer customer_email \
+                 customer_creation billing_address_collection currency expires_at:int locale metadata:hash \
+                 payment_intent_data:hash setup_intent_data:hash payment_method_types:list submit_type ui_mode \
+                 expand:list",
+            )
+            .answers("checkout.session"),
+        Route::get("/v1/checkout/sessions", checkout::routes::list)
+            .does("Lists Checkout Sessions, newest first.")
+            .takes("payment_intent customer status created:time limit:int starting_after ending_before expand:list")
+            .answers("list"),
+        Route::get("/v1/checkout/sessions/{id}", checkout::routes::retrieve)
+            .does("Retrieves a Checkout Session.")
+            .takes("expand:list")
+            .answers("checkout.session"),
+        Route::post("/v1/checkout/sessions/{id}", checkout::routes::update)
+            .does("Changes a Checkout Session's metadata.")
+            .takes("metadata:hash expand:list")
+            .answers("checkout.session"),
+        Route::post("/v1/checkout/sessions/{id}/expire", checkout::routes::expire)
+            .does("Ends an open Checkout Session; nothing can be paid with it any more.")
+            .takes("expand:list")
+            .answers("checkout.session"),
+        Route::get("/v1/checkout/sessions/{id}/line_items", checkout::routes::line_items)
+            .does("Lists what a Checkout Session is about.")
+            .takes("limit:int starting_after")
+            .answers("list"),
+        Route::get("/c/pay/{id}", hosted::page)
+            .open()
+            .does("The hosted page of a Checkout Session.")
+            .answers("text/html"),
+        Route::get("/c/pay/{id}/status", hosted::status)
+            .open()
+            .does("What the hosted page asks while it waits.")
+            .answers("application/json"),
+        Route::get("/c/checkout.css", hosted::css)
+            .open()
+            .does("The hosted page's style.")
+            .answers("text/css"),
+        Route::get("/c/checkout.js", hosted::script)
+            .open()
+            .does("The hosted page's script.")
+            .answers("text/javascript"),
+    ]
+}
+
+fn three_ds() -> Vec<Route> {
+    vec![
+        Route::post("/3ds/results", results::results)
+            .open()
+            .does("Results of an authentication (RReq); from the directory server alone.")
+            .answers("application/json"),
+        Route::get("/3ds/page.css", page::css)
+            .open()
+            .does("The authentication page's style.")
+            .answers("text/css"),
+        Route::get("/3ds/page.js", page::script)
+            .open()
+            .does("The authentication page's script.")
+            .answers("text/javascript"),
+        Route::get("/3ds/notified.js", page::notified_script)
+            .open()
+            .does("The script of what the issuer's frame comes back to.")
+            .answers("text/javascript"),
+        Route::get("/3ds/{id}", page::page)
+            .open()
+            .does("The page that the loader frames for an authentication.")
+            .answers("text/html"),
+        Route::get("/3ds/{id}/status", page::status)
+            .open()
+            .does("How an authentication stands.")
+            .answers("application/json"),
+        Route::post("/3ds/{id}/browser", page::browser)
+            .open()
+            .does("What the page learnt of the browser.")
+            .answers("application/json"),
+        Route::post("/3ds/{id}/{part}", page::notified)
+            .open()
+            .does("The issuer's pages hand the frame back.")
+            .answers("text/html"),
+    ]
+}
+
+fn bank_side() -> Vec<Route> {
+    vec![
+        Route::get("/v1/disputes", disputes::list)
+            .does("Lists Disputes, newest first.")
+            .takes("charge payment_intent created:time limit:int starting_after ending_before expand:list")
+            .answers("list"),
+        Route::get("/v1/disputes/{id}", disputes::retrieve)
+            .does("Retrieves a Dispute.")
+            .takes("expand:list")
+            .answers("dispute"),
+        Route::post("/v1/disputes/{id}", disputes::update)
+            .does("Answers a Dispute with evidence.")
+            .takes("evidence:hash metadata:hash submit:bool expand:list")
+            .answers("dispute"),
+        Route::post("/v1/disputes/{id}/close", disputes::close)
+            .does("Accepts a Dispute as lost.")
+            .takes("expand:list")
+            .answers("dispute"),
+        Route::post("/v1/routing/explain", explain::route)
+            .does("Which acquirer a payment would go to, and why; nothing is sent.")
+            .takes("amount:int! currency! payment_method_type brand region risk seed")
+            .answers("application/json"),
+        Route::post("/acquirers/{name}/notifications", notifications::receive)
+            .open()
+            .does("Notifications of an acquirer, signed by it.")
+            .answers("text/plain"),
+    ]
+}
