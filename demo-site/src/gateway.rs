@@ -97,6 +97,7 @@ impl Intent {
             order: None,
             attempt: None,
             failure: None,
+            client_secret: None,
         }
     }
 }

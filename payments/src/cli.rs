@@ -20,6 +20,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve the API, resolve open payments and deliver webhooks until SIGTERM or Ctrl-C.
     Serve(Serve),
+    /// Look whether a set-up is fit to go live; takes the options of `serve` and changes nothing. Exits 1 when it is not.
+    Doctor(Serve),
     /// Manage webhook endpoints.
     #[command(subcommand)]
     WebhookEndpoints(WebhookEndpoints),

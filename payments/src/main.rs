@@ -19,6 +19,7 @@ mod connectors;
 mod currency;
 mod customers;
 mod disputes;
+mod doctor;
 mod error;
 mod events;
 mod exchange;
@@ -43,6 +44,7 @@ mod trigger;
 mod vault;
 mod webhooks;
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use clap::Parser as _;
@@ -82,6 +84,16 @@ fn main() -> anyhow::Result<()> {
                 Command::Route(route) => operate::route(route).await,
                 Command::Attempt(attempt) => operate::attempt(attempt).await,
                 Command::WebhookEndpoints(command) => commands::webhook_endpoints(command).await,
+                Command::Doctor(serve) => {
+                    let report = doctor::examine(&serve).await;
+                    let shown = serde_json::to_string_pretty(&report)?;
+                    writeln!(std::io::stdout(), "{shown}")?;
+                    anyhow::ensure!(
+                        report.fit,
+                        "not fit to go live: see the checks that are not ok"
+                    );
+                    Ok(())
+                }
                 Command::Events(command) => commands::events(command).await,
                 Command::Trigger(trigger) => trigger::run(trigger).await,
             }

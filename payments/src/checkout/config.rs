@@ -74,6 +74,11 @@ impl Checkout {
         Ok(file)
     }
 
+    /// Every publishable key.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.merchants.iter().map(|m| m.publishable_key.as_str())
+    }
+
     /// How the page looks for this merchant; None when it has none.
     pub fn merchant(&self, owner: &Owner) -> Option<&Merchant> {
         self.merchants

@@ -92,7 +92,8 @@ fn setups() -> Vec<Route> {
             .does("Creates a SetupIntent; with confirm, keeps the card.")
             .takes(
                 "confirm:bool customer payment_method payment_method_data:hash description metadata:hash usage \
-                 payment_method_types:list automatic_payment_methods:hash return_url use_stripe_sdk:bool expand:list",
+                 payment_method_types:list automatic_payment_methods:hash payment_method_options:hash return_url \
+                 use_stripe_sdk:bool expand:list",
             )
             .answers("setup_intent"),
         Route::get("/v1/setup_intents", setup_intents::list)
@@ -108,7 +109,10 @@ fn setups() -> Vec<Route> {
         Route::post("/v1/setup_intents/{id}/confirm", setup_confirm::route)
             .browser()
             .does("Keeps the card.")
-            .takes("client_secret payment_method payment_method_data:hash return_url use_stripe_sdk:bool expand:list")
+            .takes(
+                "client_secret payment_method payment_method_data:hash payment_method_options:hash return_url \
+                 use_stripe_sdk:bool expand:list",
+            )
             .answers("setup_intent"),
         Route::preflight("/v1/setup_intents/{id}/confirm"),
         Route::post("/v1/setup_intents/{id}/cancel", setup_intents::cancel)

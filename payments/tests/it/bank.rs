@@ -92,6 +92,8 @@ pub struct Book {
     /// The payment that a lost request would have made.
     lost: Option<Value>,
     pub inquiries: usize,
+    /// The `traceparent` of calls that had one, by what was called.
+    pub traces: Vec<(&'static str, String)>,
     pub three_ds: ThreeDs,
 }
 
@@ -195,6 +197,15 @@ fn problem(code: Code) -> Response {
         .into_response()
 }
 
+fn traced(bank: &Bank, call: &'static str, headers: &HeaderMap) {
+    let told = headers
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok());
+    if let Some(told) = told {
+        bank.book().traces.push((call, told.to_owned()));
+    }
+}
+
 fn from_payments(headers: &HeaderMap) -> bool {
     headers
         .get("authorization")
@@ -220,6 +231,7 @@ async fn exchange(
     headers: HeaderMap,
     Json(body): Json<Exchange>,
 ) -> Response {
+    traced(&bank, "exchange", &headers);
     let merchant = headers
         .get("cardseal-merchant")
         .and_then(|value| value.to_str().ok())
@@ -332,6 +344,7 @@ async fn forward(
     headers: HeaderMap,
     Json(body): Json<Forward>,
 ) -> Response {
+    traced(&bank, "forward", &headers);
     if !from_payments(&headers) {
         return problem(Code::Unauthenticated);
     }
@@ -470,9 +483,11 @@ async fn reversal(State(bank): State<Bank>, Json(body): Json<Value>) -> Response
 
 async fn operation(
     State(bank): State<Bank>,
+    headers: HeaderMap,
     Path((id, verb)): Path<(String, String)>,
     Json(body): Json<Value>,
 ) -> Response {
+    traced(&bank, "operation", &headers);
     let reference = body["reference"].as_str().expect("a reference").to_owned();
     let mut book = bank.book();
     if book.refuse_operations {

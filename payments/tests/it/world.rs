@@ -152,6 +152,32 @@ impl World {
         world
     }
 
+    /// Another process of the same service, on the same database and files.
+    pub async fn beside(&self) -> Self {
+        let mut other = Self {
+            bank: self.bank.clone(),
+            merchant: self.merchant.clone(),
+            browser: self.browser.clone(),
+            base: String::new(),
+            admin: String::new(),
+            database: self.database.clone(),
+            flags: self.flags.clone(),
+            folder: self.folder.clone(),
+            child: None,
+            client: self.client.clone(),
+        };
+        other.run().await;
+        other
+    }
+
+    /// What Prometheus reads.
+    pub async fn metrics(&self) -> String {
+        let request = Request::builder().uri(format!("{}/metrics", self.admin));
+        let request = request.body(Bytes::new()).expect("a request");
+        let response = self.client.send(request).await.expect("an answer");
+        String::from_utf8(response.into_body().to_vec()).expect("text")
+    }
+
     /// Starts the program and waits until it listens.
     pub async fn run(&mut self) {
         let file = |name: &str| self.folder.join(name);
