@@ -170,14 +170,6 @@ impl World {
         other
     }
 
-    /// What Prometheus reads.
-    pub async fn metrics(&self) -> String {
-        let request = Request::builder().uri(format!("{}/metrics", self.admin));
-        let request = request.body(Bytes::new()).expect("a request");
-        let response = self.client.send(request).await.expect("an answer");
-        String::from_utf8(response.into_body().to_vec()).expect("text")
-    }
-
     /// Starts the program and waits until it listens.
     pub async fn run(&mut self) {
         let file = |name: &str| self.folder.join(name);
