@@ -10,8 +10,9 @@ use harness::database;
 use serde_json::json;
 use service::Clock;
 use store::Store;
+use token_vault::audit::{Actor, AuditKey, Ledger};
 use token_vault::crypto::root::{Provider, Root, RootSpec, Roots, Wrapped};
-use token_vault::{audit::Actor, records, rotation};
+use token_vault::{records, rotation};
 use vault_api::keys::Mode;
 use zeroize::Zeroizing;
 
@@ -110,6 +111,7 @@ async fn a_vault_moves_to(spec: &str) {
         let root = Root::open(Roots::new(vec![], Some(file)), Mode::Test, &store, 0)
             .await
             .unwrap();
+        Ledger::attach(&store, AuditKey::of(&root), "cli_test").unwrap();
         let to = spec
             .parse::<RootSpec>()
             .unwrap()
@@ -126,7 +128,7 @@ async fn a_vault_moves_to(spec: &str) {
             .unwrap();
         assert_eq!(
             (done.tenant_keys, done.service_secrets, done.retired.len()),
-            (1, 3, 1),
+            (1, 4, 1),
             "{done:?}"
         );
         // A new merchant's key is made by the new root, in the server that runs.
