@@ -21,7 +21,7 @@ for (const [name, mount] of [
       await expect.poll(() => card.state()).toMatchObject({ complete: true });
       const facts = await card.state();
       expect(facts.error).toBeUndefined();
-      expect(Object.keys(facts).sort()).toEqual(['bin', 'brand', 'complete', 'empty', 'error', 'ready'].filter((fact) => fact in facts));
+      expect(Object.keys(facts).sort()).toEqual(['bin', 'brand', 'brands', 'complete', 'empty', 'error', 'network', 'networks', 'ready'].filter((fact) => fact in facts));
       expect(JSON.stringify([put, facts])).not.toMatch(/4242|1240|123/);
     });
   });

@@ -48,7 +48,8 @@ test('the network of a co-badged card is a free choice, and in the token', async
     // Without a choice the card is taken all the same.
     expect((await pay(page)).token.card.networks).toEqual({ available: ['visa', 'cartes_bancaires'], preferred: null });
 
-    await card.cvc.fill('123');
+    // Number and code went with the token.
+    await card.fill(CO_BADGED);
     // By the keyboard alone: Tab from the number into the group, arrows within.
     await card.number.focus();
     await page.keyboard.press('Tab');
@@ -59,7 +60,7 @@ test('the network of a co-badged card is a free choice, and in the token', async
     const { token } = await pay(page);
     expect(token.card.networks.preferred).toBe('cartes_bancaires');
     // Changed again: the last word counts.
-    await card.cvc.fill('123');
+    await card.fill(CO_BADGED);
     await visa.check();
     expect((await pay(page)).token.card.networks.preferred).toBe('visa');
     await card.fill(GOOD);
@@ -105,14 +106,14 @@ test('fields that are not asked for are not there; those that are have names and
     await expect(postal).toHaveAttribute('aria-invalid', 'false');
     const first = await pay(page);
     expect(first.token.save_card).toBe(false);
-    await card.cvc.fill('123');
+    await card.fill(GOOD);
     await save.check();
     expect((await pay(page)).token.save_card).toBe(true);
     await shot(page, info, 'fields');
     // And off again.
     await page.evaluate(() => window.card.update({ fields: {} }));
     for (const id of ['name', 'postal', 'save']) await expect(card.frame.locator(`#${id}`)).toHaveCount(0);
-    await card.cvc.fill('123');
+    await card.fill(GOOD);
     expect((await pay(page)).token.save_card).toBeUndefined();
   });
 });
@@ -186,6 +187,7 @@ test('the page’s own words stand above every language', async ({ page }) => {
     await expect(card.frame.locator('#number-fault')).toHaveText('Il manque des chiffres.');
     await page.evaluate(() => window.card.update({ locale: 'en', words: {} }));
     await expect(card.frame.getByRole('textbox', { name: 'Card number' })).toBeVisible();
+    await page.locator('#pay').click();
     await expect(card.frame.locator('#number-fault')).toHaveText('Enter the whole card number.');
   });
 });

@@ -139,7 +139,7 @@ fn question(authentication: &Authentication) -> Response {
         format!("<meta http-equiv=refresh content=\"{}\">", s + 1)
     });
     let body = format!(
-        "{refresh}<main><header><p class=bank>Test Bank</p><p class=card>{card}</p></header>\
+        "{refresh}<main aria-label='Your bank'><header><p class=bank>Test Bank</p><p class=card>{card}</p></header>\
          <h1>Is it you?</h1><p><strong>{merchant}</strong> asks for your approval {amount}.</p>\
          <form method=post action=\"/3ds/challenge/{id}\">\
          <button name=answer value=pass class=pass>Approve</button>\
@@ -190,7 +190,7 @@ fn posted_on(url: &str, fields: &[(&str, &str)]) -> Response {
         })
         .collect();
     let body = format!(
-        "<main><form id=on method=post action=\"{}\">{inputs}<noscript><button>Continue</button></noscript></form>\
+        "<main aria-label='Your bank'><form id=on method=post action=\"{}\">{inputs}<noscript><button>Continue</button></noscript></form>\
          <p role=status>One moment…</p></main><script src=/3ds/post.js></script>",
         escape(url)
     );
@@ -199,7 +199,7 @@ fn posted_on(url: &str, fields: &[(&str, &str)]) -> Response {
 
 fn sorry(text: &str) -> Response {
     let body = format!(
-        "<main><h1>That did not work</h1><p>{}</p></main>",
+        "<main aria-label='Your bank'><h1>That did not work</h1><p>{}</p></main>",
         escape(text)
     );
     (

@@ -57,7 +57,7 @@ impl Installation {
         fs::create_dir_all(&frame)?;
         let manifest = json!({
             "loader": {"file": "cardseal.js"},
-            "document": {"file": "frame.html", "script_hashes": [], "style_hashes": []},
+            "documents": {"card": {"file": "frame.html", "script_hashes": [], "style_hashes": []}},
             "assets": [],
         });
         fs::write(frame.join("manifest.json"), manifest.to_string())?;

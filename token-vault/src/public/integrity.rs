@@ -30,17 +30,22 @@ impl FrameFiles {
                 "{name} is not the file that was built; build the frame again and find out who changed it"
             );
         }
-        let name = manifest["document"]["file"].as_str().unwrap_or_default();
-        let document = std::fs::read_to_string(folder.join(name))?;
-        for (tag, key) in [("script", "script_hashes"), ("style", "style_hashes")] {
-            for inline in inline(&document, tag) {
-                let hash = format!("sha256-{}", STANDARD.encode(Sha256::digest(inline)));
-                let listed = manifest["document"][key].as_array();
-                ensure!(
-                    listed.is_some_and(|hashes| hashes.iter().any(|listed| *listed == hash)),
-                    "{name} holds a <{tag}> that the manifest does not name; build the frame again and find out who \
-                     changed it"
-                );
+        let documents = manifest["documents"].as_object();
+        for entry in documents.into_iter().flat_map(|all| all.values()) {
+            let name = entry["file"]
+                .as_str()
+                .context("a document without a name")?;
+            let document = std::fs::read_to_string(folder.join(name))?;
+            for (tag, key) in [("script", "script_hashes"), ("style", "style_hashes")] {
+                for inline in inline(&document, tag) {
+                    let hash = format!("sha256-{}", STANDARD.encode(Sha256::digest(inline)));
+                    let listed = entry[key].as_array();
+                    ensure!(
+                        listed.is_some_and(|hashes| hashes.iter().any(|listed| *listed == hash)),
+                        "{name} holds a <{tag}> that the manifest does not name; build the frame again and find out \
+                         who changed it"
+                    );
+                }
             }
         }
         Ok(())
@@ -71,7 +76,10 @@ mod tests {
         let sha256 = |text: &str| format!("sha256-{}", STANDARD.encode(Sha256::digest(text)));
         let manifest = serde_json::json!({
             "loader": {"file": "l.js", "integrity": sha384("loader")},
-            "document": {"file": "d.html", "script_hashes": [sha256("go()")], "style_hashes": [sha256("a{}")]},
+            "documents": {
+                "card": {"file": "d.html", "script_hashes": [sha256("go()")], "style_hashes": [sha256("a{}")]},
+                "cvc": {"file": "c.html", "script_hashes": [], "style_hashes": [sha256("a{}")]},
+            },
             "assets": [{"file": "a.wasm", "content_type": "application/wasm", "integrity": sha384("wasm")}],
         });
         let write =
@@ -83,6 +91,7 @@ mod tests {
                 "d.html",
                 "<style>a{}</style><script type=\"module\">go()</script>",
             ),
+            ("c.html", "<style>a{}</style>"),
             ("a.wasm", "wasm"),
         ];
         for (name, text) in good {
@@ -93,6 +102,7 @@ mod tests {
             ("l.js", "loader2"),
             ("a.wasm", ""),
             ("d.html", "<style>a{}</style><script>steal()</script>"),
+            ("c.html", "<style>a{}</style><script>go()</script>"),
         ] {
             write(name, text);
             assert!(FrameFiles::verify(&folder).is_err(), "{name}");

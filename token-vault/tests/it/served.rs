@@ -89,7 +89,7 @@ pub fn frame(folder: &Path) -> PathBuf {
     let frame = folder.join("frame");
     std::fs::create_dir_all(&frame).unwrap();
     let manifest = json!({"loader": {"file": "cardseal-1.js", "integrity": "-"}, "assets": [],
-        "document": {"file": "frame.html", "script_hashes": [], "style_hashes": []}});
+        "documents": {"card": {"file": "frame.html", "script_hashes": [], "style_hashes": []}}});
     std::fs::write(frame.join("manifest.json"), manifest.to_string()).unwrap();
     for file in ["cardseal-1.js", "frame.html"] {
         std::fs::write(frame.join(file), "").unwrap();
