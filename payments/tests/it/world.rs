@@ -329,7 +329,7 @@ impl World {
     pub fn advance_clock(&self, seconds: i64) {
         std::fs::write(self.folder.join("clock"), seconds.to_string()).expect("written");
         // A clock reads its file again after 50 ms: before that it may still tell the old time.
-        std::thread::sleep(std::time::Duration::from_millis(80));
+        std::thread::sleep(Duration::from_millis(80));
         // The program re-reads it when what it knows is 50 ms old.
         std::thread::sleep(Duration::from_millis(60));
     }

@@ -289,15 +289,15 @@ impl World {
                     "capture" | "void" => &[("capture_method", "manual")],
                     _ => &[],
                 };
-                let paid = self.pay(amount, "4242424242424242", manual).await;
-                let paid = if paid["error"].is_object() {
-                    &paid["error"]["payment_intent"]
+                let answer = self.pay(amount, "4242424242424242", manual).await;
+                let paid = if answer["error"].is_object() {
+                    &answer["error"]["payment_intent"]
                 } else {
-                    &paid
+                    &answer
                 };
                 let id = paid["id"]
                     .as_str()
-                    .unwrap_or_else(|| panic!("{dialect} {kind} {operation}: {paid}"))
+                    .unwrap_or_else(|| panic!("{dialect} {kind} {operation}: {answer}"))
                     .to_owned();
                 self.settled(&id).await;
                 if operation == "payment" {
