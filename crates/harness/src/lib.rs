@@ -6,5 +6,5 @@ pub mod http;
 pub mod programs;
 pub mod vault;
 
-pub use http::Http;
+pub use http::{Answer, Http};
 pub use programs::Demo;

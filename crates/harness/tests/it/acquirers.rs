@@ -2,10 +2,11 @@
 //! and whatever goes wrong, the acquirers' books and the payments agree in the end: nothing is charged twice.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::programs::built;
-use harness::{Demo, Http};
+use harness::{Answer, Demo, Http};
 use serde_json::{Value, json};
 
 /// Ports that no other test uses.
@@ -50,6 +51,14 @@ async fn three_dialects_are_one_and_every_fault_converges() {
     }
     world.books_agree().await;
     world.a_day_later().await;
+}
+
+async fn post(payments: &Http, path: &str, form: &[(&str, &str)]) -> Answer {
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    let kind = "application/x-www-form-urlencoded";
+    payments.post_text(path, kind, &body).await
 }
 
 impl World {
@@ -103,11 +112,7 @@ impl World {
     }
 
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> Value {
-        let body = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(form)
-            .finish();
-        let kind = "application/x-www-form-urlencoded";
-        self.payments.post_text(path, kind, &body).await.json
+        post(&self.payments, path, form).await.json
     }
 
     async fn pay(&self, amount: i64, number: &str, extra: &[(&str, &str)]) -> Value {
@@ -123,7 +128,21 @@ impl World {
             ("payment_method_data[card][token]", token.as_str()),
         ];
         form.extend_from_slice(extra);
-        self.post("/v1/payment_intents", &form).await
+        // As the official SDKs do: what did not get through, or the server could not do, is asked again under its key.
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        let key = format!("pay-{}", KEYS.fetch_add(1, Ordering::Relaxed));
+        let payments = self.payments.with("idempotency-key", &key);
+        let mut tries = 0;
+        loop {
+            let answer = post(&payments, "/v1/payment_intents", &form).await;
+            let again = answer.status == 409 || answer.status == 429 || answer.status >= 500;
+            if !again || answer.json["error"]["payment_intent"].is_object() {
+                return answer.json;
+            }
+            tries += 1;
+            assert!(tries < 5, "{} {}", answer.status, answer.text);
+            tokio::time::sleep(Duration::from_millis(500 * tries)).await;
+        }
     }
 
     /// Waits until nobody is finding anything out about the intent.
