@@ -86,8 +86,10 @@ for (const [engine, program] of Object.entries(engines)) {
         await until(() => browser.run(() => window.isComplete));
         const token = await browser.run(() => cardseal.createToken(window.card).then((result) => result.token?.id ?? result.error.code));
         assert.match(token, /^tok_/);
-        await browser.click('#cvc', FRAME);
-        await browser.type('123');
+        // Number and code went with the token.
+        await until(() => browser.run(() => !window.isComplete));
+        await typeCard();
+        await until(() => browser.run(() => window.isComplete));
         const { client_secret: secret } = await newIntent({}, demo);
         const status = await browser.run(
           (clientSecret) =>
