@@ -287,7 +287,7 @@ impl Desk {
 
     /// A day's settlement file.
     pub(crate) async fn settlement(self, date: &str) -> Response {
-        let asked = settlement::day_of(date).ok_or(Problem::field("day"));
+        let asked = card::calendar::day_of(date).ok_or(Problem::field("day"));
         let asked = asked.and_then(|day| Ok((day, self.fault(Operation::Settlement, None, "")?)));
         let (day, fault) = match asked {
             Ok(asked) => asked,

@@ -2,6 +2,7 @@
 //! it confirms. A match moves the receivable to the bank and sets the day the money is there; anything else is kept
 //! as a finding, and a capture that nobody knows of is looked into.
 
+use card::calendar::{date, day_of};
 use store::{Tx, params};
 
 use crate::app::{App, Owner};
@@ -216,50 +217,4 @@ fn find(tx: &mut Tx<'_>, acquirer: &str, line: &Line) -> Result<Option<Moved>, E
         currency: row.get(4)?,
         intent: row.get(5)?,
     }))
-}
-
-/// `2026-11-21` of a day since 1970-01-01 (Howard Hinnant's civil_from_days).
-pub fn date(day: i64) -> String {
-    let z = day + 719_468;
-    let (era, doe) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let d = doy - (153 * mp + 2) / 5 + 1;
-    let m = if mp < 10 { mp + 3 } else { mp - 9 };
-    let y = yoe + era * 400 + i64::from(m <= 2);
-    format!("{y:04}-{m:02}-{d:02}")
-}
-
-/// The day since 1970-01-01 of `2026-11-21`.
-pub fn day_of(date: &str) -> Option<i64> {
-    let mut parts = date.splitn(3, '-');
-    let mut next = || parts.next()?.parse::<i64>().ok();
-    let (y, m, d) = (next()?, next()?, next()?);
-    if !(1970..=9999).contains(&y) || !(1..=12).contains(&m) || !(1..=31).contains(&d) {
-        return None;
-    }
-    let y = if m <= 2 { y - 1 } else { y };
-    let (era, yoe) = (y.div_euclid(400), y.rem_euclid(400));
-    let doy = (153 * (if m > 2 { m - 3 } else { m + 9 }) + 2) / 5 + d - 1;
-    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-    Some(era * 146_097 + doe - 719_468)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_and_dates() {
-        for (day, text) in [
-            (0, "1970-01-01"),
-            (20_778, "2026-11-21"),
-            (19_782, "2024-02-29"),
-        ] {
-            assert_eq!(date(day), text);
-            assert_eq!(day_of(text), Some(day));
-        }
-        assert_eq!(day_of("2026-00-10"), None);
-    }
 }

@@ -9,6 +9,7 @@
 //! | `QL`, `QG`, `QE`, `QA` | disputes: list, get, evidence, accept | `SINCE`; `CASEID`; `CASEID TEXT` |
 //! | `B` | the batch of a day | `DATE` |
 
+use card::calendar::date;
 use std::fmt::Write as _;
 
 use axum::Router;
@@ -24,7 +25,7 @@ use super::{Problem, number_of};
 use crate::Bank;
 use crate::acquirer::Acquirer;
 use crate::book::disputes::{Answer, Dispute};
-use crate::book::settlement::{Batch, date};
+use crate::book::settlement::Batch;
 use crate::book::{Change, Entry, Payment};
 use crate::cards::{Address, CardText, SecretText};
 use crate::desk::{Desk, Reply, Sale};

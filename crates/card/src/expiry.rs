@@ -19,8 +19,11 @@ impl Month {
     #[must_use]
     pub fn of_unix(seconds: i64) -> Self {
         let days = (seconds - 12 * 3600).div_euclid(86_400);
-        let (year, month) = civil_month(days);
-        Self { year, month }
+        let (year, month, _) = crate::calendar::civil(days);
+        Self {
+            year: year as u16,
+            month,
+        }
     }
 
     /// The four-digit year.
@@ -143,24 +146,6 @@ fn number(digits: &str) -> u16 {
     digits.bytes().fold(0, |n: u16, b| {
         n.wrapping_mul(10).wrapping_add(u16::from(b - b'0'))
     })
-}
-
-// Days since 1970-01-01 to year and month (H. Hinnant, chrono-compatible date algorithms, "civil_from_days").
-fn civil_month(days: i64) -> (u16, u8) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year as u16, month as u8)
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 //! no clock; today's month is an argument. The same code runs in the browser (wasm) and in the services, so that
 //! the frame and the vault can never disagree about what a valid card is.
 //!
-//! Read in this order: [`luhn`], [`brand`], [`number`], [`expiry`], [`cvc`], [`filter`], [`test_cards`].
+//! Read in this order: [`luhn`], [`brand`], [`number`], [`expiry`], [`cvc`], [`filter`], [`test_cards`]; [`currency`]
+//! and [`calendar`] serve the programs around.
 
 pub mod brand;
+pub mod calendar;
 pub mod currency;
 pub mod cvc;
 pub mod expiry;

@@ -13,6 +13,7 @@
 
 mod document;
 
+use card::calendar::date;
 use std::fmt::Write as _;
 
 use axum::Router;
@@ -28,7 +29,7 @@ use super::{Problem, number_of};
 use crate::Bank;
 use crate::acquirer::Acquirer;
 use crate::book::disputes::{Answer, Dispute};
-use crate::book::settlement::{Batch, date};
+use crate::book::settlement::Batch;
 use crate::book::{Change, Payment};
 use crate::cards::{Address, CardText};
 use crate::desk::{Desk, Reply, Sale};
