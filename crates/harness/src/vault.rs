@@ -56,7 +56,7 @@ impl Installation {
         let frame = folder.join("frame");
         fs::create_dir_all(&frame)?;
         let manifest = json!({
-            "loader": {"file": "cardseal.js"},
+            "loader": {"file": "cardseal.js", "integrity": "-"},
             "documents": {"card": {"file": "frame.html", "script_hashes": [], "style_hashes": []}},
             "assets": [],
         });

@@ -37,29 +37,45 @@ struct File {
     content_type: HeaderValue,
 }
 
+/// What the build says of its files (`xtask/src/frame/manifest.rs` writes it).
 #[derive(Deserialize)]
-struct Manifest {
-    loader: Named,
-    documents: HashMap<String, Document>,
-    assets: Vec<Asset>,
+pub(super) struct Manifest {
+    pub loader: Loader,
+    /// By layout.
+    pub documents: HashMap<String, Document>,
+    pub assets: Vec<Asset>,
 }
 
 #[derive(Deserialize)]
-struct Named {
-    file: String,
+pub(super) struct Loader {
+    pub file: String,
+    pub integrity: String,
 }
 
 #[derive(Deserialize)]
-struct Document {
-    file: String,
-    script_hashes: Vec<String>,
-    style_hashes: Vec<String>,
+pub(super) struct Document {
+    pub file: String,
+    pub script_hashes: Vec<String>,
+    pub style_hashes: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Asset {
-    file: String,
-    content_type: String,
+pub(super) struct Asset {
+    pub file: String,
+    pub content_type: String,
+    pub integrity: String,
+}
+
+impl Manifest {
+    pub fn read(folder: &FilePath) -> anyhow::Result<Self> {
+        let manifest = std::fs::read(folder.join("manifest.json")).with_context(|| {
+            format!(
+                "{} holds no frame; make it with `cargo xtask frame`",
+                folder.display()
+            )
+        })?;
+        serde_json::from_slice(&manifest).context("the frame's manifest.json is malformed")
+    }
 }
 
 impl FrameFiles {
@@ -68,14 +84,7 @@ impl FrameFiles {
     /// # Errors
     /// Which file is missing or malformed, and how to make it.
     pub fn read(folder: &FilePath) -> anyhow::Result<Self> {
-        let manifest = std::fs::read(folder.join("manifest.json")).with_context(|| {
-            format!(
-                "{} holds no frame; make it with `cargo xtask frame`",
-                folder.display()
-            )
-        })?;
-        let manifest: Manifest =
-            serde_json::from_slice(&manifest).context("the frame's manifest.json is malformed")?;
+        let manifest = Manifest::read(folder)?;
         let mut files = HashMap::new();
         let mut add = |name: &str, content_type: &str| -> anyhow::Result<()> {
             files.insert(

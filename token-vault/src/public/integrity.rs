@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256, Sha384};
 
 use super::FrameFiles;
+use super::files::Manifest;
 
 impl FrameFiles {
     /// Checks a build against its manifest.
@@ -18,30 +18,31 @@ impl FrameFiles {
     /// Which file is missing or changed, and what to do.
     pub fn verify(folder: &Path) -> anyhow::Result<()> {
         Self::read(folder)?;
-        let manifest = std::fs::read(folder.join("manifest.json"))?;
-        let manifest: Value = serde_json::from_slice(&manifest)?;
-        let assets = manifest["assets"].as_array().into_iter().flatten();
-        for entry in assets.chain([&manifest["loader"]]) {
-            let name = entry["file"].as_str().context("a file without a name")?;
+        let manifest = Manifest::read(folder)?;
+        let files = manifest
+            .assets
+            .iter()
+            .map(|asset| (&asset.file, &asset.integrity));
+        for (name, integrity) in files.chain([(&manifest.loader.file, &manifest.loader.integrity)])
+        {
             let content = std::fs::read(folder.join(name))?;
             let hash = format!("sha384-{}", STANDARD.encode(Sha384::digest(&content)));
             ensure!(
-                entry["integrity"] == hash.as_str(),
+                *integrity == hash,
                 "{name} is not the file that was built; build the frame again and find out who changed it"
             );
         }
-        let documents = manifest["documents"].as_object();
-        for entry in documents.into_iter().flat_map(|all| all.values()) {
-            let name = entry["file"]
-                .as_str()
-                .context("a document without a name")?;
-            let document = std::fs::read_to_string(folder.join(name))?;
-            for (tag, key) in [("script", "script_hashes"), ("style", "style_hashes")] {
-                for inline in inline(&document, tag) {
+        for document in manifest.documents.values() {
+            let name = &document.file;
+            let content = std::fs::read_to_string(folder.join(name))?;
+            for (tag, hashes) in [
+                ("script", &document.script_hashes),
+                ("style", &document.style_hashes),
+            ] {
+                for inline in inline(&content, tag) {
                     let hash = format!("sha256-{}", STANDARD.encode(Sha256::digest(inline)));
-                    let listed = entry[key].as_array();
                     ensure!(
-                        listed.is_some_and(|hashes| hashes.iter().any(|listed| *listed == hash)),
+                        hashes.contains(&hash),
                         "{name} holds a <{tag}> that the manifest does not name; build the frame again and find out \
                          who changed it"
                     );
