@@ -145,7 +145,9 @@ impl Form {
         for ((status, finding), empty) in self.statuses.iter_mut().zip(findings).zip(empty) {
             let certain = finding.is_some_and(|(_, certain)| certain);
             status.fault = finding.map(|(fault, _)| fault);
-            status.shown = status.fault.is_some() && !empty && (status.shown || certain);
+            // An emptied field is not wrong yet; one that was empty when Pay was pressed stays so until it is filled.
+            let emptied = empty && !status.empty;
+            status.shown = status.fault.is_some() && !emptied && (status.shown || certain);
             status.empty = empty;
         }
     }
