@@ -33,7 +33,8 @@ pub fn kind(status: u16) -> &'static str {
     match status {
         0 => "api_connection_error",
         402 => "card_error",
-        429 => "rate_limit_error",
+        // Work that was not done in time is a limit, too.
+        428 | 429 => "rate_limit_error",
         401 | 403 => "authentication_error",
         400..=499 => "invalid_request_error",
         _ => "api_error",
@@ -77,6 +78,7 @@ mod tests {
             (402, "card_error"),
             (403, "authentication_error"),
             (422, "invalid_request_error"),
+            (428, "rate_limit_error"),
             (429, "rate_limit_error"),
             (503, "api_error"),
         ] {

@@ -1,6 +1,7 @@
 //! Errors of the vault: `application/problem+json` (RFC 9457) with a stable `code` and a `request_id`.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// The body of every error answer. It never repeats what was sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +43,15 @@ pub struct Challenge {
     pub bits: u8,
     /// Unix seconds.
     pub expires_at: i64,
+}
+
+/// Whether the SHA-256 of a proof, `{salt}.{n}`, begins with so many zero bits.
+#[must_use]
+pub fn is_proof(text: &str, bits: u8) -> bool {
+    let hash = Sha256::digest(text.as_bytes());
+    let whole = hash.iter().take_while(|byte| **byte == 0).count();
+    let rest = hash.get(whole).map_or(0, |byte| byte.leading_zeros());
+    whole as u32 * 8 + rest >= u32::from(bits)
 }
 
 macro_rules! codes {
@@ -135,5 +145,12 @@ mod tests {
         let whole = names.len();
         names.dedup();
         assert_eq!(names.len(), whole);
+    }
+
+    #[test]
+    fn zero_bits_are_counted() {
+        // SHA-256 of these begins with 2cf24d and 0017a8.
+        assert!(is_proof("hello", 2) && !is_proof("hello", 3));
+        assert!(is_proof("salt.163", 11) && !is_proof("salt.163", 12));
     }
 }
