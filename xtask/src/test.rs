@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use anyhow::bail;
+
 use crate::machine::{self, CHROMIUM, FIREFOX, POSTGRES, PYTHON, SOFTHSM, WEBKIT};
 use crate::postgres::Postgres;
 use crate::roots::{Hsm, Kms};
@@ -24,13 +26,14 @@ pub enum Outcome {
     Skipped,
 }
 
-/// Runs everything; stops at the first failure.
+/// Runs everything. Format, lints and the build stop at the first failure; after them every suite runs, whatever the ones
+/// before it said, so that one run names all that is broken.
 ///
 /// # Errors
-/// The step that failed.
+/// The steps that failed.
 pub fn run() -> anyhow::Result<Outcome> {
     let started = Instant::now();
-    let mut skipped = vec![];
+    let (mut skipped, mut failed) = (vec![], vec![]);
 
     steps::step("1/7", "format");
     steps::run(workspace::cargo().args(["fmt", "--all", "--check"]))?;
@@ -84,14 +87,14 @@ pub fn run() -> anyhow::Result<Outcome> {
         Ok(hsm) => drop(tests.envs(hsm.environment())),
         Err(why) => skipped.push(format!("a root key in a PKCS#11 token: {why:#}")),
     }
-    steps::run(&mut tests)?;
+    failed.extend(steps::run(&mut tests).err());
     drop((postgres, kms, hsm));
 
     steps::step(
         "6/7",
         "the official stripe SDKs for Node and Python, against a demo",
     );
-    sdks(&mut skipped)?;
+    failed.extend(sdks(&mut skipped).err());
 
     steps::step(
         "7/7",
@@ -99,8 +102,8 @@ pub fn run() -> anyhow::Result<Outcome> {
     );
     match (CHROMIUM.get(), machine::on_path(&["npm"])) {
         (Ok(chromium), Some(_)) => {
-            browser(&chromium)?;
-            engines(&chromium, &mut skipped)?;
+            failed.extend(browser(&chromium).err());
+            failed.extend(engines(&chromium, &mut skipped).err());
         }
         (Err(why), _) => skipped.push(format!("browser tests: {why}")),
         (_, None) => skipped.push("browser tests: install nodejs npm".to_owned()),
@@ -109,6 +112,12 @@ pub fn run() -> anyhow::Result<Outcome> {
     steps::note(&format!("all in {:.0} s", started.elapsed().as_secs_f64()));
     for what in &skipped {
         steps::note(&format!("SKIPPED: {what}"));
+    }
+    for what in &failed {
+        steps::note(&format!("FAILED: {what:#}"));
+    }
+    if !failed.is_empty() {
+        bail!("{} of the suites failed; each says above what", failed.len());
     }
     Ok(if skipped.is_empty() {
         Outcome::Passed
