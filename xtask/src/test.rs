@@ -117,7 +117,10 @@ pub fn run() -> anyhow::Result<Outcome> {
         steps::note(&format!("FAILED: {what:#}"));
     }
     if !failed.is_empty() {
-        bail!("{} of the suites failed; each says above what", failed.len());
+        bail!(
+            "{} of the suites failed; each says above what",
+            failed.len()
+        );
     }
     Ok(if skipped.is_empty() {
         Outcome::Passed
