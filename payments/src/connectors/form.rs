@@ -4,12 +4,12 @@
 use bytes::Bytes;
 use card::currency::{decimal, parse_decimal};
 use http::{HeaderName, Method, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::reports::{Batch, DisputeAnswer, DisputeReport, Line, LineKind, Settled, Standing};
 use super::responses::decline;
 use super::{Authorise, Connector, DirectCall, Done, Facts, Operation, Payment, Portion, Verdict};
-use super::{is_id, some, trees};
+use super::{is_id, some};
 
 /// The dialect.
 pub struct Form;
@@ -20,7 +20,7 @@ impl Connector for Form {
     }
 
     fn parse(&self, bytes: &[u8]) -> Option<Value> {
-        trees::form(bytes)
+        fields_of(bytes)
     }
 
     fn authorise(&self, what: &Authorise<'_>) -> (&'static str, Value) {
@@ -273,4 +273,43 @@ fn line(text: &str) -> Option<Line> {
         currency,
         value_date: value_date.to_owned(),
     })
+}
+
+// `name=value&..` as the tree that the vault answers a forward with; bracket paths do not occur here.
+fn fields_of(bytes: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let name = text.split(['=', '&']).next().unwrap_or_default();
+    if !text.contains('=') || name.is_empty() || name.contains(['<', '{', ' ', '\n']) {
+        return None;
+    }
+    let mut fields = Map::new();
+    for (name, value) in form_urlencoded::parse(bytes) {
+        // A field that comes twice makes the answer none: which one counts?
+        if fields
+            .insert(name.into_owned(), Value::from(value.into_owned()))
+            .is_some()
+        {
+            return None;
+        }
+    }
+    Some(Value::Object(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_that_says_things_twice_says_nothing() {
+        assert_eq!(fields_of(b"A=1&B=x+y"), Some(json!({"A": "1", "B": "x y"})));
+        for bad in [
+            &b"A=1&A=1"[..],
+            b"",
+            b"<a href='x=y'>",
+            b"hello",
+            b"{\"a\":\"=\"}",
+        ] {
+            assert_eq!(fields_of(bad), None);
+        }
+    }
 }

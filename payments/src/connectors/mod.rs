@@ -7,7 +7,6 @@ mod form;
 mod json;
 pub mod reports;
 pub mod responses;
-mod trees;
 mod xml;
 
 use bytes::Bytes;

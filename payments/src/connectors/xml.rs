@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::reports::{Batch, DisputeAnswer, DisputeReport, Line, LineKind, Settled, Standing};
 use super::responses::decline;
 use super::{Authorise, Connector, DirectCall, Done, Facts, Operation, Payment, Portion, Verdict};
-use super::{is_id, some, trees};
+use super::{is_id, some};
 
 /// The dialect.
 pub struct Xml;
@@ -21,7 +21,7 @@ impl Connector for Xml {
     }
 
     fn parse(&self, bytes: &[u8]) -> Option<Value> {
-        trees::xml(bytes)
+        xml_tree::read(bytes)
     }
 
     fn authorise(&self, what: &Authorise<'_>) -> (&'static str, Value) {

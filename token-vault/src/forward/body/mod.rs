@@ -78,7 +78,7 @@ impl Format {
         match self {
             Self::Json => serde_json::from_slice(bytes).ok(),
             Self::Form => form::read(bytes),
-            Self::Xml => xml::read(bytes),
+            Self::Xml => xml_tree::read(bytes),
         }
     }
 }
