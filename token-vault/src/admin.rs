@@ -14,6 +14,7 @@ use service::tls::ClientCertificate;
 use service::{Clock, headers};
 use store::{Location, Store};
 use vault_api::keys::{ApiKey, Kind, Mode};
+use vault_api::origins;
 
 use crate::app::Parts;
 use crate::audit::command::Audit;
@@ -24,7 +25,7 @@ use crate::forward::{self, Destinations};
 use crate::http::auth::SCOPES;
 use crate::key_commands::{self, RootOptions, Vault};
 use crate::listeners::ListenerOptions;
-use crate::public::{FrameFiles, origins};
+use crate::public::FrameFiles;
 use crate::records::keys::{KeyRules, Limits};
 use crate::replicas::{self, Replicas};
 use crate::tenants::TenantKeys;

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 use vault_api::Code;
 use vault_api::keys::{ApiKey, KeyInfo, Kind};
+use vault_api::origins;
 
-use super::origins;
 use crate::http::Json;
 use crate::records::keys::Found;
 use crate::{App, Error, records};

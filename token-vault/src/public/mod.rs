@@ -5,7 +5,6 @@ mod field_sessions;
 mod files;
 mod frame;
 mod integrity;
-pub mod origins;
 pub mod tokenise;
 
 pub(crate) use field_sessions::must_be_bound;
