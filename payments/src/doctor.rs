@@ -1,7 +1,6 @@
 //! `payments doctor`: is this set-up fit to go live? Each check says what it found and, where that is not right, what to
 //! do. It looks at the same options as `serve` and changes nothing.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Uri, header};
 use serde::Serialize;
 use service::egress::Reach;
-use service::{Client, Clock};
+use service::{Client, Clock, files};
 use store::{Store, Tx};
 use vault_api::ids::new_id;
 use vault_api::keys::hex;
@@ -61,11 +60,11 @@ pub async fn examine(options: &Serve) -> Report {
     note("clock".into(), no_offset(options));
     note(
         "service key file".into(),
-        only_ours(&options.service_key_file),
+        files::only_ours(&options.service_key_file),
     );
     note(
         "seal key file".into(),
-        only_ours(&options.seal_key.seal_key_file),
+        files::only_ours(&options.seal_key.seal_key_file),
     );
     note("vault".into(), vault(options).await);
     note("vault's clock".into(), same_clock(&options.vault_url).await);
@@ -108,19 +107,6 @@ pub async fn examine(options: &Serve) -> Report {
         fit: checks.iter().all(|check| check.ok),
         checks,
     }
-}
-
-// Nobody but the owner may read or write it.
-fn only_ours(path: &Path) -> anyhow::Result<()> {
-    let meta =
-        std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let mode = meta.permissions().mode() & 0o777;
-    ensure!(
-        mode & 0o077 == 0,
-        "{} is open to others (mode {mode:o}); run chmod 600 on it",
-        path.display()
-    );
-    Ok(())
 }
 
 fn listener(options: &Serve) -> anyhow::Result<()> {
@@ -198,7 +184,7 @@ async fn same_clock(url: &str) -> anyhow::Result<()> {
 
 async fn acquirer(config: AcquirerConfig) -> anyhow::Result<()> {
     encrypted(&config.base_url)?;
-    only_ours(&config.api_key_file)?;
+    files::only_ours(&config.api_key_file)?;
     let acquirer = Acquirer::new(config)?;
     // A reference that nobody has: a valid answer shows address, key and dialect.
     let inquiry = acquirer.connector.inquiry(&new_id("ref"));

@@ -1,14 +1,13 @@
 //! `token-vault doctor`: is this set-up fit to go live? Each check says what it found and, where that is not right, what
 //! to do. It looks at the same options as `serve` and changes nothing.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
-use service::Clock;
 use service::tls::{self, Tls};
+use service::{Clock, files};
 use store::{Location, Store, Tx};
 use vault_api::keys::Mode;
 
@@ -56,12 +55,12 @@ pub(crate) async fn examine(options: &Serve, config: Option<&Path>) -> Report {
         });
     };
     if let Some(path) = config {
-        note("config file", only_ours(path));
+        note("config file", files::only_ours(path));
     }
     note("listeners", options.listeners.check());
     for (name, files) in options.listeners.certificates() {
         note(&format!("{name} certificate"), certificate(&files));
-        note(&format!("{name} key file"), only_ours(&files.key));
+        note(&format!("{name} key file"), files::only_ours(&files.key));
     }
     note("root key", root(options).await);
     note("mode", mode(options));
@@ -101,19 +100,6 @@ pub(crate) async fn examine(options: &Serve, config: Option<&Path>) -> Report {
         fit: checks.iter().all(|check| check.ok),
         checks,
     }
-}
-
-// Nobody but the owner may read or write it.
-fn only_ours(path: &Path) -> anyhow::Result<()> {
-    let meta =
-        std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let mode = meta.permissions().mode() & 0o777;
-    ensure!(
-        mode & 0o077 == 0,
-        "{} has mode {mode:o}: others may read it; run: chmod 600 {0}",
-        path.display()
-    );
-    Ok(())
 }
 
 fn certificate(files: &tls::Files) -> anyhow::Result<()> {
@@ -165,7 +151,7 @@ async fn destinations(options: &Serve) -> anyhow::Result<()> {
         return Ok(());
     };
     let destinations = Destinations::read(path, options.mode == Mode::Live)?;
-    only_ours(path)?;
+    files::only_ours(path)?;
     for (name, host, port) in destinations.hosts() {
         let resolving = tokio::net::lookup_host((host.as_str(), port));
         let resolved = tokio::time::timeout(Duration::from_secs(5), resolving).await;
@@ -180,7 +166,7 @@ async fn destinations(options: &Serve) -> anyhow::Result<()> {
 
 fn database_file(location: &Location) -> anyhow::Result<()> {
     match location {
-        Location::Sqlite(path) if path.exists() => only_ours(path),
+        Location::Sqlite(path) if path.exists() => files::only_ours(path),
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Headers of every answer: the transport and isolation set, and the request id.
+//! Headers of every answer: the transport and isolation set, the policy of what is no page, and the request id.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -41,6 +41,27 @@ pub async fn standard(mut request: Request, next: Next) -> Response {
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// An answer of ours is no page: it may load nothing and be framed by nobody. A page says otherwise itself.
+pub async fn lock_down(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), microphone=(), geolocation=()",
+        ),
+    ] {
+        let headers = response.headers_mut();
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }

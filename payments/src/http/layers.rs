@@ -1,37 +1,16 @@
-//! The layers around every route: the policy of an answer that is no page, and what is known of each request: a line of
-//! log, a metric per route, a span, and the trace that its work carries on.
+//! The layers around every route: what is known of each request: a line of log, a metric per
+//! route, a span, and the trace that its work carries on.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::Method;
 use service::headers::RequestId;
 use service::traces::{self, Context, Span};
 
 use crate::app::App;
-
-/// An answer of ours is no page: it may load nothing and be framed by nobody. Pages say otherwise themselves.
-pub async fn lock_down(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    for (name, value) in [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ),
-        (
-            HeaderName::from_static("permissions-policy"),
-            "camera=(), microphone=(), geolocation=()",
-        ),
-    ] {
-        let headers = response.headers_mut();
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    }
-    response
-}
 
 /// Notes each request by its route's pattern: a path may hold an id.
 pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -33,7 +33,7 @@ pub fn router(app: App) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_route)
         .layer(middleware::from_fn(echo_version))
-        .layer(middleware::from_fn(layers::lock_down))
+        .layer(middleware::from_fn(service::headers::lock_down))
         .layer(middleware::from_fn_with_state(app.clone(), layers::observe))
         .layer(middleware::from_fn(service::headers::standard))
         .with_state(app)

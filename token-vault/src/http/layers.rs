@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use service::headers::RequestId;
@@ -31,29 +31,8 @@ pub fn wrap(listener: Listener, app: &App, router: Router) -> Router {
         .layer(middleware::from_fn_with_state(share, doors::wait_for_turn))
         .layer(middleware::from_fn_with_state(app.clone(), refusals::watch))
         .layer(middleware::from_fn_with_state(seen, write_problems))
-        .layer(middleware::from_fn(lock_down))
+        .layer(middleware::from_fn(service::headers::lock_down))
         .layer(middleware::from_fn(service::headers::standard))
-}
-
-// An answer of ours is no page: it may load nothing and be framed by nobody. The frame document says otherwise itself.
-async fn lock_down(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    for (name, value) in [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ),
-        (
-            HeaderName::from_static("permissions-policy"),
-            "camera=(), microphone=(), geolocation=()",
-        ),
-    ] {
-        let headers = response.headers_mut();
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    }
-    response
 }
 
 // Proxies log paths, queries and headers: a card number there is refused before anything reads it.

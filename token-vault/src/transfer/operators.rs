@@ -2,7 +2,7 @@
 //! sits; whoever adds the owner learns the hash alone, so nobody can approve in another's name.
 
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -86,16 +86,7 @@ impl Shown {
 
 fn hash_of(file: &Path) -> anyhow::Result<[u8; 32]> {
     let at = || format!("the operator's secret {}", file.display());
-    let mode = std::fs::metadata(file)
-        .with_context(at)?
-        .permissions()
-        .mode()
-        & 0o777;
-    ensure!(
-        mode & 0o077 == 0,
-        "{} has mode {mode:o}: others may read it; run: chmod 600 {0}",
-        file.display()
-    );
+    service::files::only_ours(file).with_context(at)?;
     let text = Zeroizing::new(std::fs::read_to_string(file).with_context(at)?);
     ensure!(
         text.trim().starts_with(PREFIX),

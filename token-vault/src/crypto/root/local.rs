@@ -2,7 +2,7 @@
 //! so the file belongs on another disk than the database's backups.
 
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -36,13 +36,7 @@ impl LocalFile {
         if !path.exists() {
             create(path, mode)?;
         }
-        let permissions = std::fs::metadata(path)?.permissions().mode();
-        if permissions & 0o077 != 0 {
-            bail!(
-                "the root key file {} may be read by others; run: chmod 600 {0}",
-                path.display()
-            );
-        }
+        service::files::only_ours(path).context("the root key file")?;
         let text = Zeroizing::new(std::fs::read_to_string(path)?);
         let mut stored: OnDisk = serde_json::from_str(&text)
             .ok()
@@ -131,6 +125,7 @@ fn unhex(text: &str) -> Option<Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn file() -> (LocalFile, std::path::PathBuf) {
         let path = std::env::temp_dir().join(vault_api::ids::new_id("root"));
