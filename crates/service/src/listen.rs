@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use axum::Router;
 use futures_util::FutureExt as _;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -182,8 +184,9 @@ impl Connection {
     {
         let (peer, limit) = (self.peer, self.options.body);
         let service = router.map_request(move |request: http::Request<Incoming>| {
-            let mut request =
-                request.map(|body| axum::body::Body::new(TimedBody::new(body, limit)));
+            let waits = request.headers().contains_key(http::header::EXPECT);
+            let body = |body| axum::body::Body::new(TimedBody::new(body, limit, waits));
+            let mut request = request.map(body);
             let extensions = request.extensions_mut();
             extensions.insert(axum::extract::ConnectInfo(peer));
             if let Some(shown) = &shown {
@@ -204,19 +207,53 @@ impl Connection {
     }
 }
 
-/// A request body that must arrive in time. hyper closes a connection whose body was not read to its end.
+/// A request body that must arrive in time. What a handler leaves unread (it refused the request by its head) is read and
+/// thrown away: hyper would close the connection, and a client that is still sending would see a reset, not the refusal.
 struct TimedBody {
-    inner: Incoming,
+    // None once there is no reading on.
+    inner: Option<Incoming>,
     limit: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
+    // The client waits for `100 Continue` before it sends anything: unread means unsent.
+    waits: bool,
 }
 
+/// What is read and thrown away of one body at most.
+const UNREAD_BYTES: usize = 8 << 20;
+
+/// And for how long.
+const UNREAD_TIME: Duration = Duration::from_secs(5);
+
 impl TimedBody {
-    fn new(inner: Incoming, limit: Duration) -> Self {
+    fn new(inner: Incoming, limit: Duration, waits: bool) -> Self {
         Self {
-            inner,
+            inner: Some(inner),
             limit,
             deadline: None,
+            waits,
+        }
+    }
+}
+
+impl Drop for TimedBody {
+    fn drop(&mut self) {
+        let rest = self
+            .inner
+            .take()
+            .filter(|rest| !rest.is_end_stream() && !self.waits);
+        if let (Some(rest), Ok(runtime)) = (rest, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(tokio::time::timeout(UNREAD_TIME, throw_away(rest)));
+        }
+    }
+}
+
+async fn throw_away(mut body: Incoming) {
+    let mut left = UNREAD_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        let many = frame.data_ref().map_or(0, bytes::Bytes::len);
+        match left.checked_sub(many) {
+            Some(rest) => left = rest,
+            None => return,
         }
     }
 }
@@ -241,25 +278,86 @@ impl http_body::Body for TimedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
+        let this = &mut *self;
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        // Being read, it has been asked for.
+        this.waits = false;
+        if let Poll::Ready(frame) = Pin::new(inner).poll_frame(cx) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         // Most bodies come with their head, so most need no timer.
-        let limit = self.limit;
-        let deadline = self
+        let limit = this.limit;
+        let deadline = this
             .deadline
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         match deadline.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(Box::new(TooSlow)))),
+            Poll::Ready(()) => {
+                // Too slow once is slow enough: the rest is not waited for.
+                this.inner = None;
+                Poll::Ready(Some(Err(Box::new(TooSlow))))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        self.inner.size_hint()
+        let inner = self.inner.as_ref();
+        inner.map_or_else(http_body::SizeHint::default, Incoming::size_hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::extract::DefaultBodyLimit;
+    use axum::routing::post;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    async fn server() -> SocketAddr {
+        let listener = bind(([127, 0, 0, 1], 0).into()).await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new()
+            .route("/", post(async |_: bytes::Bytes| "read"))
+            .layer(DefaultBodyLimit::max(1024));
+        tokio::spawn(serve(listener, router, Stop::on_signal().expect("signals")));
+        address
+    }
+
+    // The head of the answer to a request of `size` bytes that is sent whole before anything is read.
+    async fn answer(size: usize) -> String {
+        let mut stream = TcpStream::connect(server().await).await.expect("connected");
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        for _ in 0..size / 4096 {
+            stream.write_all(&[b'4'; 4096]).await.expect("sent");
+            // As over a network: the refusal is there long before the last byte is.
+            tokio::time::sleep(Duration::from_micros(100)).await;
+        }
+        let mut said = vec![0; 12];
+        stream.read_exact(&mut said).await.expect("an answer");
+        String::from_utf8(said).expect("a status line")
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_sends_too_much_hears_so_and_is_not_reset() {
+        assert_eq!(answer(4 << 20).await, "HTTP/1.1 413");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn there_is_an_end_to_what_is_read_and_thrown_away() {
+        let mut stream = TcpStream::connect(server().await).await.expect("connected");
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+        stream.write_all(head).await.expect("sent");
+        let mut sent = 0;
+        while sent < 1 << 30 && stream.write_all(&[b'4'; 65_536]).await.is_ok() {
+            sent += 65_536;
+        }
+        assert!(sent < 64 << 20, "{sent} bytes were taken");
     }
 }
