@@ -2,6 +2,7 @@
 //!
 //! No domain types. Read in this order: [`clock`], [`listen`], [`tls`], [`headers`], [`health`], [`client`], [`egress`], [`files`], [`traces`], [`log`].
 
+pub mod caller;
 pub mod client;
 pub mod clock;
 pub mod egress;

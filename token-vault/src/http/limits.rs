@@ -12,14 +12,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use clap::Args;
+use service::caller;
 use vault_api::Code;
 
 use super::buckets::{Quota, Table, Taken};
 use super::proof::{ProofOptions, Work};
 use crate::{App, Error};
-
-/// Who is behind a proxy of the operator's.
-const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// A quota, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,21 +211,7 @@ impl Limits {
     /// Who calls: the peer, or, behind a proxy of ours, whom the proxy names.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let trusted = |address: &IpAddr| self.options.trusted_proxies.contains(address);
-        if !trusted(&peer) {
-            return peer;
-        }
-        let hops = headers.get_all(FORWARDED_FOR).iter();
-        let hops: Vec<IpAddr> = hops
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map_while(|hop| hop.trim().parse().ok())
-            .collect();
-        // The right-most address that is not ours is the last one that somebody we trust has seen.
-        hops.into_iter()
-            .rev()
-            .find(|hop| !trusted(hop))
-            .unwrap_or(peer)
+        caller::address(peer, headers, &self.options.trusted_proxies)
     }
 }
 
@@ -258,7 +242,7 @@ impl FromRequestParts<App> for Metered {
         let client = app.doors.limits.client(peer, &parts.headers);
         let ledger = parts.extensions.get::<Ledger>().cloned();
         Ok(Self {
-            address: network(client),
+            address: caller::network(client),
             ledger: ledger.unwrap_or_default(),
         })
     }
@@ -307,17 +291,6 @@ impl Metered {
         app.metrics
             .count("vault_rate_limited_total", &[("policy", rule.name())]);
         Err(Code::RateLimited.into())
-    }
-}
-
-// A household or a data centre's customer has a whole /64: one bucket for it.
-fn network(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let s = address.segments();
-            Ipv6Addr::new(s[0], s[1], s[2], s[3], 0, 0, 0, 0).to_string()
-        }
     }
 }
 
@@ -393,29 +366,5 @@ mod tests {
         for bad in ["", "600", "600/m", "0/60s", "1/0s", "-1/60s"] {
             assert!(bad.parse::<Limit>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn only_a_trusted_proxy_says_who_the_client_is() {
-        let proxy: IpAddr = [10, 0, 0, 1].into();
-        let options = LimitOptions {
-            trusted_proxies: vec![proxy],
-            ..LimitOptions::default()
-        };
-        let limits = Limits::new(options);
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            FORWARDED_FOR,
-            HeaderValue::from_static("6.6.6.6, 1.2.3.4, 10.0.0.1"),
-        );
-        let client: IpAddr = [1, 2, 3, 4].into();
-        assert_eq!(limits.client(proxy, &headers), client);
-        let stranger: IpAddr = [9, 9, 9, 9].into();
-        assert_eq!(limits.client(stranger, &headers), stranger);
-        assert_eq!(
-            network("2001:db8:1:2:3::4".parse().expect("v6")),
-            "2001:db8:1:2::"
-        );
-        assert_eq!(network("::ffff:1.2.3.4".parse().expect("v6")), "1.2.3.4");
     }
 }
