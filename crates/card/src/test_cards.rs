@@ -43,6 +43,25 @@ pub fn is_test_number(digits: &str) -> bool {
         || (luhn::is_valid(digits) && RANGES.iter().any(|range| digits.starts_with(range)))
 }
 
+/// The risk that a published test number stands for, where it is not a normal one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Risk {
+    /// A review may be wanted.
+    Elevated,
+    /// The payment is blocked by any sensible rule.
+    Highest,
+}
+
+/// The risk of a test number, as Stripe's documentation has it; None for a normal one.
+#[must_use]
+pub fn risk(digits: &str) -> Option<Risk> {
+    match digits {
+        "4000000000009235" => Some(Risk::Elevated),
+        "4000000000004954" | "4100000000000019" => Some(Risk::Highest),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +84,19 @@ mod tests {
             "5454545454545454",
         ] {
             assert!(!is_test_number(n), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_few_test_numbers_stand_for_a_risk() {
+        for (n, expected) in [
+            ("4000000000009235", Some(Risk::Elevated)),
+            ("4000000000004954", Some(Risk::Highest)),
+            ("4100000000000019", Some(Risk::Highest)),
+            ("4242424242424242", None),
+        ] {
+            assert_eq!(risk(n), expected, "{n}");
+            assert!(is_test_number(n), "{n}");
         }
     }
 

@@ -145,6 +145,12 @@ impl Pan {
     pub fn is_test_number(&self) -> bool {
         card::test_cards::is_test_number(self.0.as_str())
     }
+
+    /// The risk that a published test number stands for.
+    #[must_use]
+    pub fn test_risk(&self) -> Option<card::test_cards::Risk> {
+        card::test_cards::risk(self.0.as_str())
+    }
 }
 
 impl Cvv {

@@ -210,6 +210,20 @@ pub struct Exchanged {
     /// `fingerprint`, and never beside the BIN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// Test mode only: the risk that the published test number stands for, when it is not a normal one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_risk: Option<TestRisk>,
+}
+
+/// What a published test number stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TestRisk {
+    /// A review may be wanted.
+    Elevated,
+    /// The payment is to be blocked.
+    Highest,
 }
 
 /// A grant and its limits.

@@ -1,9 +1,11 @@
 //! What an exchange brings into being: a grant, a stored card, or both.
 
 use card::Brand;
+use card::test_cards::Risk;
 use pan::Cvv;
 use store::Tx;
-use vault_api::tokens::{CardSummary, Exchanged, GrantInfo, Purpose, Store, StoredCard};
+use vault_api::keys::Mode;
+use vault_api::tokens::{CardSummary, Exchanged, GrantInfo, Purpose, Store, StoredCard, TestRisk};
 use vault_api::{Grant, Token};
 
 use super::Work;
@@ -31,6 +33,7 @@ impl Work {
             let secrets = self.app.root.secrets();
             secrets.fingerprint(&self.actor.merchant, &opened.number)
         });
+        let test_risk = self.test_risk(opened);
         let stored_card = self.store_card(tx, &tenant, opened, card)?;
         let Some(grant) = grant else {
             return Ok(Exchanged {
@@ -38,6 +41,7 @@ impl Work {
                 stored_card,
                 card: card.clone(),
                 fingerprint,
+                test_risk,
             });
         };
         let pending = stored_card
@@ -83,6 +87,16 @@ impl Work {
             stored_card,
             card: card.clone(),
             fingerprint,
+            test_risk,
+        })
+    }
+
+    // Payments' fraud rules are tested by numbers that it never sees. A live number stands for nothing.
+    fn test_risk(&self, opened: &OpenedCard) -> Option<TestRisk> {
+        let of = (self.mode == Mode::Test.as_str()).then(|| opened.number.test_risk());
+        Some(match of.flatten()? {
+            Risk::Elevated => TestRisk::Elevated,
+            Risk::Highest => TestRisk::Highest,
         })
     }
 
