@@ -41,6 +41,10 @@ pub struct Shared {
     pub resolve: Notify,
     pub keys: KeyCache,
     pub routes: Routes,
+    /// The fraud rules.
+    pub risk: crate::risk::Rules,
+    /// Proxies of the operator's, whose word on the client's address is taken.
+    pub proxies: Vec<std::net::IpAddr>,
     /// Whether test mode may deliver webhooks to this machine.
     pub webhook_loopback: bool,
     /// 3-D Secure, when it is set up.

@@ -14,6 +14,7 @@ use crate::intents::Intent;
 use crate::intents::confirm::Confirm;
 use crate::outcome::{self, Outcome};
 use crate::payment_methods::PaymentMethod;
+use crate::risk::{self, Assessment};
 use crate::routing::health::Ending;
 use crate::routing::{self, limits};
 use crate::three_ds::carried::Carried;
@@ -161,6 +162,19 @@ impl Attempt {
         })
     }
 
+    /// Whether a fraud rule keeps it from being sent.
+    fn is_blocked(&self) -> bool {
+        self.carried.risk.as_ref().is_some_and(Assessment::blocks)
+    }
+
+    /// What it comes to that a blocked attempt was not sent: it was declined.
+    pub fn ruled_out(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::NotSent { .. } if self.is_blocked() => Outcome::Declined(risk::refused()),
+            outcome => outcome,
+        }
+    }
+
     pub fn insert(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
         tx.execute(
             "insert into attempts (id, intent, merchant, livemode, confirmation, payment_method, acquirer, reference,
@@ -246,11 +260,15 @@ pub async fn run(
     // One send per acquirer, and one more for a resumed one that had never started or lost its security code.
     for _ in 0..=app.acquirers.len() + 1 {
         let (outcome, cvc_sent) = match (&grant, send_it) {
+            _ if send_it && current.is_blocked() => (Outcome::Declined(risk::refused()), false),
             (Some(grant), true) => match limits::refusal(app, &current, false).await? {
                 Some(refused) => (Outcome::Declined(refused), false),
                 None => send(app, &current, grant, cvc).await?,
             },
-            _ => close(app, &current).await?,
+            _ => {
+                let (outcome, cvc_sent) = close(app, &current).await?;
+                (current.ruled_out(outcome), cvc_sent)
+            }
         };
         // PCI DSS 3.3.1: the code does not outlive the first complete answer, so the next send goes without it.
         cvc &= !cvc_sent;

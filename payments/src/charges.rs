@@ -16,6 +16,7 @@ use crate::http::pages::{ListRoute, Listed};
 use crate::http::params::from_column;
 use crate::intents::Details;
 use crate::payment_methods::billing_details;
+use crate::risk::{self, Assessment};
 use vault_api::tokens::CardSummary;
 
 /// The table, as lists see it: the charge, its card and its intent's words.
@@ -33,7 +34,8 @@ pub const LISTED: Listed = Listed {
               (select customer from payment_intents i where i.id = charges.intent), \
               (select b.id from balance_transactions b where b.source = charges.id and b.type = 'charge') as balance_transaction, \
               three_d_secure, \
-              (select cast(count(*) as bigint) from disputes d where d.charge = charges.id), advice_code",
+              (select cast(count(*) as bigint) from disputes d where d.charge = charges.id), advice_code, \
+              risk, (select id from reviews r where r.charge = charges.id) as review",
 };
 
 /// A charge's customer is its intent's.
@@ -66,6 +68,9 @@ pub struct Charge {
     balance_transaction: Option<String>,
     three_d_secure: Option<Value>,
     disputed: bool,
+    /// What the fraud rules said of it.
+    pub risk: Option<Assessment>,
+    review: Option<String>,
 }
 
 impl Charge {
@@ -76,7 +81,7 @@ impl Charge {
         decline: Option<&Decline>,
         now_ms: i64,
     ) -> Self {
-        let captured = payment.verdict == Verdict::Captured;
+        let captured = decline.is_none() && payment.verdict == Verdict::Captured;
         Self {
             id: new_id("ch"),
             owner: attempt.owner.clone(),
@@ -106,6 +111,8 @@ impl Charge {
             balance_transaction: None,
             three_d_secure: None,
             disputed: false,
+            risk: attempt.carried.risk.clone(),
+            review: None,
         }
     }
 
@@ -113,6 +120,7 @@ impl Charge {
     pub fn from_row(row: &Row) -> Result<Self, Error> {
         let code: Option<String> = row.get(21)?;
         let three_d_secure: Option<String> = row.get(31)?;
+        let risk: Option<String> = row.get(34)?;
         let failure = match code {
             Some(code) => Some((code, row.get(22)?, row.get(23)?)),
             None => None,
@@ -162,6 +170,8 @@ impl Charge {
             balance_transaction: row.get(30)?,
             three_d_secure: three_d_secure.as_deref().map(from_column).transpose()?,
             disputed: row.get::<i64>(32)? > 0,
+            risk: risk.as_deref().map(from_column).transpose()?,
+            review: row.get(35)?,
         })
     }
 
@@ -182,9 +192,9 @@ impl Charge {
             "insert into charges (id, merchant, livemode, created_ms, intent, attempt, payment_method, amount, currency,
                  status, captured, amount_captured, acquirer, acquirer_payment, response_code, authorization_code,
                  network_transaction_id, cvc_result, avs_result, failure_code, decline_code, failure_message,
-                 advice_code)
+                 advice_code, risk)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                 $22, $23)",
+                 $22, $23, $24)",
             params![
                 &self.id,
                 &self.owner.merchant,
@@ -209,6 +219,7 @@ impl Charge {
                 failure.as_ref().map(|f| f.1.clone()),
                 failure.as_ref().map(|f| f.2.clone()),
                 facts.advice_code,
+                self.risk.as_ref().map(|risk| json!(risk).to_string()),
             ],
         )?;
         Ok(())
@@ -251,7 +262,7 @@ impl Charge {
             "receipt_number": null,
             "receipt_url": null,
             "refunded": self.amount_captured > 0 && self.amount_refunded == self.amount_captured,
-            "review": null,
+            "review": self.review,
             "shipping": null,
             "source": null,
             "source_transfer": null,
@@ -264,6 +275,22 @@ impl Charge {
     }
 
     fn outcome(&self) -> Value {
+        let approved = self.failure.is_none();
+        let ruled = self.risk.as_ref().filter(|risk| approved || risk.blocks());
+        let mut outcome = ruled
+            .and_then(risk::outcome)
+            .unwrap_or_else(|| self.issuers_outcome());
+        if let Some(risk) = &self.risk {
+            outcome["risk_level"] = json!(risk.level());
+            outcome["risk_score"] = json!(risk.score);
+            if let Some(rule) = &risk.rule {
+                outcome["rule"] = json!(rule);
+            }
+        }
+        outcome
+    }
+
+    fn issuers_outcome(&self) -> Value {
         let decline_code = self.failure.as_ref().map(|failure| &failure.1);
         // A decline without the issuer's code was ours: the card was not sent again.
         let ours = decline_code.is_some() && self.facts.response_code.is_none();
@@ -304,7 +331,7 @@ impl Charge {
             "checks": {
                 "address_line1_check": line1,
                 "address_postal_code_check": postal_code,
-                "cvc_check": cvc_check(self.facts.cvc_result.as_deref()),
+                "cvc_check": avs::cvc(self.facts.cvc_result.as_deref()),
             },
             "country": null,
             "electronic_commerce_indicator": authenticated["electronic_commerce_indicator"],
@@ -323,15 +350,6 @@ impl Charge {
             "wallet": null,
         })
     }
-}
-
-fn cvc_check(result: Option<&str>) -> Option<&'static str> {
-    Some(match result? {
-        "M" => "pass",
-        "N" => "fail",
-        "P" | "S" => "unchecked",
-        _ => "unavailable",
-    })
 }
 
 /// `GET /v1/charges/{id}`

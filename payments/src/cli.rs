@@ -1,6 +1,6 @@
 //! The command line. Every flag also comes from the environment; secrets come from files.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -75,6 +75,16 @@ pub struct Serve {
     /// The rules by which payments are spread over them (TOML); without it, that order.
     #[arg(long, env = "PAYMENTS_ROUTING")]
     pub routing: Option<PathBuf>,
+    /// The fraud rules (TOML); without it the built-in ones (docs/fraud-rules.md).
+    #[arg(long, env = "PAYMENTS_RISK")]
+    pub risk: Option<PathBuf>,
+    /// A proxy of yours whose `X-Forwarded-For` says who the client is (repeat for several).
+    #[arg(
+        long = "trusted-proxy",
+        env = "PAYMENTS_TRUSTED_PROXY",
+        value_delimiter = ','
+    )]
+    pub trusted_proxies: Vec<IpAddr>,
     /// Test mode only: a file with seconds to add to the clock, re-read as it changes.
     #[arg(long, env = "PAYMENTS_CLOCK_FILE")]
     pub clock_file: Option<PathBuf>,

@@ -19,6 +19,7 @@ use crate::cli::Serve;
 use crate::config::{self, AcquirerConfig};
 use crate::connectors::Acquirer;
 use crate::error::Error;
+use crate::risk::Rules;
 use crate::three_ds::ThreeDs;
 use crate::vault::Vault;
 use crate::webhooks::endpoints::{self, Endpoint};
@@ -81,6 +82,9 @@ pub async fn examine(options: &Serve) -> Report {
     match &options.checkout {
         None => {}
         Some(file) => note("hosted page".into(), checkout(file).await),
+    }
+    if let Some(file) = &options.risk {
+        note("fraud rules".into(), Rules::from_file(file).map(drop));
     }
     if let Some(file) = &options.three_d_secure {
         note("3-D Secure".into(), ThreeDs::from_file(file).map(drop));

@@ -3,7 +3,7 @@
 //! No message repeats what was sent: a wrong parameter may be somebody's card number.
 
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::http::browser;
@@ -43,6 +43,7 @@ pub struct Refusal {
     message: String,
     param: Option<String>,
     intent: Option<Value>,
+    retry_after: Option<i64>,
 }
 
 impl Refusal {
@@ -60,6 +61,7 @@ impl Refusal {
             message: message.into(),
             param: None,
             intent: None,
+            retry_after: None,
         }
     }
 
@@ -91,6 +93,12 @@ impl Refusal {
     /// Adds the intent in its present state.
     pub fn intent(mut self, intent: Value) -> Self {
         self.intent = Some(intent);
+        self
+    }
+
+    /// Seconds after which it may be tried again.
+    pub fn retry_after(mut self, seconds: i64) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 
@@ -192,6 +200,13 @@ impl IntoResponse for Error {
             }
             _ => {}
         }
-        (self.status(), axum::Json(self.body())).into_response()
+        let mut response = (self.status(), axum::Json(self.body())).into_response();
+        if let Self::Refused(refusal) = &self
+            && let Some(seconds) = refusal.retry_after
+        {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }

@@ -5,21 +5,24 @@ use store::{Tx, params};
 
 use crate::app::App;
 use crate::attempts::{self, Attempt};
+use crate::connectors::{Done, Operation, Payment, Portion, Verdict};
 use crate::error::Error;
 use crate::outcome::Outcome;
 
 /// After how many seconds it is asked for again, each time from the time before.
-const WATCHES: [i64; 4] = [60, 600, 3_600, 86_400];
-/// One that turned up and could not be reversed yet.
-const AGAIN_S: i64 = 5;
+const WATCHES: [i64; 4] = [FIRST_S, 600, 3_600, 86_400];
+/// The first time, seconds.
+pub const FIRST_S: i64 = 60;
+/// One that turned up and could not be reversed yet, seconds.
+pub const AGAIN_S: i64 = 5;
 /// While one process looks, others leave it alone.
 const LEASE_S: i64 = 30;
 
-/// Has an attempt that ends as not charged watched.
-pub fn watch(tx: &mut Tx<'_>, attempt: &str, now_ms: i64) -> Result<(), Error> {
+/// Has an attempt that ends as not charged watched, from `wait` seconds on.
+pub fn watch(tx: &mut Tx<'_>, attempt: &str, wait: i64, now_ms: i64) -> Result<(), Error> {
     tx.execute(
         "update attempts set watch_at = $2 where id = $1",
-        params![attempt, now_ms.div_euclid(1000) + WATCHES[0]],
+        params![attempt, now_ms.div_euclid(1000) + wait],
     )?;
     Ok(())
 }
@@ -50,24 +53,62 @@ pub async fn look(app: &App, attempt: &Attempt) -> Result<(), Error> {
     match attempts::ask(app, attempt).await? {
         // Nothing approved: one look less to go.
         Outcome::NotCharged | Outcome::Declined(_) => put_off(app, attempt).await,
-        Outcome::Approved(_) => {
+        Outcome::Approved(payment) => {
             tracing::warn!(
                 attempt = attempt.id,
                 acquirer = attempt.acquirer,
                 "a late approval"
             );
-            let reversed = attempts::reverse(app, attempt).await?;
+            let reversed = take_back(app, attempt, &payment).await?;
             let outcome = if reversed { "reversed" } else { "open" };
             let labels = [
                 ("acquirer", attempt.acquirer.as_str()),
                 ("outcome", outcome),
             ];
             app.metrics.count("payments_late_approvals_total", &labels);
-            ended(app, attempt, reversed).await
+            Ok(())
         }
         // It did not say: the lease brings it back.
         _ => Ok(()),
     }
+}
+
+/// Takes an approval back that nobody is to have paid; one that could not be yet is looked at again.
+pub async fn take_back(app: &App, attempt: &Attempt, payment: &Payment) -> Result<bool, Error> {
+    let reversed = attempts::reverse(app, attempt).await? || undo(app, attempt, payment).await?;
+    ended(app, attempt, reversed).await?;
+    Ok(reversed)
+}
+
+// At an acquirer without reversals: what is held is voided, what was taken is refunded, under one reference of its own.
+async fn undo(app: &App, attempt: &Attempt, payment: &Payment) -> Result<bool, Error> {
+    let acquirer = app.acquirer(&attempt.acquirer)?;
+    let Some(id) = payment.id.as_deref().filter(|_| !acquirer.reverses()) else {
+        return Ok(false);
+    };
+    let kind = match payment.verdict {
+        Verdict::Captured => Operation::Refund,
+        _ => Operation::Void,
+    };
+    let call = acquirer.connector.operation(
+        kind,
+        &Portion {
+            payment: id,
+            amount: attempt.amount,
+            currency: &attempt.currency,
+            reference: &format!("{}_back", attempt.reference),
+        },
+    );
+    Ok(match acquirer.call(call).await {
+        Ok((status, body)) => {
+            let done = acquirer.connector.read_operation(kind, status, &body);
+            done == Some(Done::Yes)
+        }
+        Err(error) => {
+            tracing::warn!(attempt = attempt.id, %error, "taking an approval back was not answered");
+            false
+        }
+    })
 }
 
 async fn put_off(app: &App, attempt: &Attempt) -> Result<(), Error> {

@@ -34,6 +34,7 @@ mod outcome;
 mod payment_methods;
 mod refunds;
 mod resolver;
+mod risk;
 mod routing;
 mod saved_cards;
 mod seal;
@@ -71,6 +72,7 @@ const MIGRATIONS: &[Migration] = &[
     ),
     ("0007_disputes", include_str!("schema/0007_disputes.sql")),
     ("0008_checkout", include_str!("schema/0008_checkout.sql")),
+    ("0009_risk", include_str!("schema/0009_risk.sql")),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -157,6 +159,11 @@ fn build(serve: &Serve, stop: &Stop) -> anyhow::Result<App> {
         seal: seal::Seal::from_file(&serve.seal_key.seal_key_file)?,
         acquirers,
         routes,
+        risk: match &serve.risk {
+            Some(file) => risk::Rules::from_file(file)?,
+            None => risk::Rules::default(),
+        },
+        proxies: serve.trusted_proxies.clone(),
         metrics: Metrics::default(),
         deliver: tokio::sync::Notify::new(),
         resolve: tokio::sync::Notify::new(),

@@ -13,6 +13,7 @@ use crate::events;
 use crate::intents::Intent;
 use crate::ledger::{self, RefundStep};
 use crate::refunds;
+use crate::risk::reviews;
 use crate::seal::Seal;
 
 const COLUMNS: &str = "id, kind, merchant, livemode, intent, charge, refund, amount, currency, state, reason, tries, \
@@ -288,6 +289,7 @@ impl Step<'_, '_> {
             params![&self.operation.intent, self.now_ms.div_euclid(1000), self.operation.reason.clone()],
         )?;
         ledger::release_hold(self.tx, self.charge, self.now_ms)?;
+        self.close_review("canceled")?;
         self.emit_intent("payment_intent.canceled")
     }
 
@@ -307,6 +309,10 @@ impl Step<'_, '_> {
             params![&self.charge.id, amount],
         )?;
         self.move_refund("succeeded", None, RefundStep::Settle)?;
+        let charge = Charge::find(self.tx, &self.operation.owner, &self.charge.id)?;
+        if charge.is_some_and(|charge| charge.amount_refunded == charge.amount_captured) {
+            self.close_review("refunded")?;
+        }
         self.emit_charge("charge.refunded")
     }
 
@@ -358,6 +364,11 @@ impl Step<'_, '_> {
             self.operation.amount,
             self.now_ms,
         )
+    }
+
+    fn close_review(&mut self, reason: &str) -> Result<(), Error> {
+        let origin = &self.operation.origin;
+        reviews::close(self.tx, &self.charge.id, reason, origin, self.now_ms)
     }
 
     fn emit_charge(&mut self, kind: &str) -> Result<(), Error> {

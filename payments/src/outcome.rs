@@ -13,8 +13,10 @@ use crate::connectors::{Class, Decline, Payment, Verdict};
 use crate::error::Error;
 use crate::events;
 use crate::intents::Intent;
+use crate::late;
 use crate::ledger;
 use crate::payment_methods::{self, PaymentMethod, forget_token};
+use crate::risk::{self, Action, Assessment, reviews};
 use crate::seal::Seal;
 use crate::three_ds::carried::remember_network_transaction;
 use crate::three_ds::{self, Authentication};
@@ -30,6 +32,8 @@ pub enum Outcome {
     },
     Approved(Payment),
     Declined(Payment),
+    /// The issuer approved it, and a fraud rule will not have it: it is reversed.
+    Blocked(Payment, Assessment),
     /// Something may have been sent: the acquirer has to be asked.
     Unknown(String),
     /// Not even the vault could be asked yet: it stays as it is.
@@ -63,6 +67,7 @@ impl Outcome {
             Self::NotSent { .. } => "not_sent",
             Self::Approved(_) => "approved",
             Self::Declined(_) => "declined",
+            Self::Blocked(..) => "blocked",
             Self::Unknown(_) => "unknown",
             Self::Open => "open",
             Self::NotCharged => "not_charged",
@@ -79,12 +84,13 @@ pub async fn settle(
     next: Option<Attempt>,
     step_up: Option<&Authentication>,
 ) -> Result<bool, Error> {
+    let (attempt, outcome) = &judged(app, attempt, outcome);
     let name = outcome.name();
     app.metrics.count(
         "payments_attempts_total",
         &[("acquirer", &attempt.acquirer), ("outcome", name)],
     );
-    match &outcome {
+    match outcome {
         Outcome::NotSent { why, .. } | Outcome::Unknown(why) => {
             tracing::warn!(
                 attempt = attempt.id,
@@ -101,15 +107,20 @@ pub async fn settle(
             "attempt"
         ),
     }
-    let (shared, attempt, now_ms) = (app.clone(), attempt.clone(), app.clock.now_ms());
+    let (shared, now_ms) = (app.clone(), app.clock.now_ms());
     let step_up = step_up.cloned();
+    let blocked = match outcome {
+        Outcome::Blocked(payment, _) => Some(payment.clone()),
+        _ => None,
+    };
+    let (settling, outcome) = (attempt.clone(), outcome.clone());
     let fees = app.acquirer(&attempt.acquirer)?.fees().clone();
     let write = move |tx: &mut Tx<'_>| {
         let mut step = Step {
             tx,
             app: &shared,
             seal: &shared.seal,
-            attempt: &attempt,
+            attempt: &settling,
             fees: &fees,
             now_ms,
         };
@@ -119,6 +130,7 @@ pub async fn settle(
             Outcome::Approved(payment) => step.approved(payment),
             Outcome::Declined(_) if step_up.is_some() => step.step_up(step_up.as_ref()),
             Outcome::Declined(payment) => step.declined(payment, next.as_ref()),
+            Outcome::Blocked(payment, assessment) => step.blocked(payment, assessment),
             Outcome::NotSent { .. } => step.failed(false, next.as_ref()),
             Outcome::NotCharged => step.failed(true, None),
         }
@@ -128,7 +140,30 @@ pub async fn settle(
     if name == "unknown" {
         app.resolve.notify_one();
     }
+    if let Some(payment) = blocked.filter(|_| settled) {
+        late::take_back(app, attempt, &payment).await?;
+    }
     Ok(settled)
+}
+
+// What the fraud rules make of an approval.
+fn judged(app: &App, attempt: &Attempt, outcome: Outcome) -> (Attempt, Outcome) {
+    let mut attempt = attempt.clone();
+    let judged = attempt.carried.risk.clone();
+    if let (Some(before), Outcome::Approved(payment)) = (judged, &outcome) {
+        let paid = (attempt.amount, attempt.currency.as_str());
+        let after = risk::after(&app.risk, &attempt.owner, &before, payment, paid);
+        risk::note(app, after.as_ref().unwrap_or(&before));
+        match after {
+            Some(after) if after.blocks() => {
+                let blocked = Outcome::Blocked(payment.clone(), after);
+                return (attempt, blocked);
+            }
+            Some(after) => attempt.carried.risk = Some(after),
+            None => {}
+        }
+    }
+    (attempt, outcome)
 }
 
 /// One settlement under way.
@@ -194,6 +229,13 @@ impl Step<'_, '_> {
             ledger::sale(self.tx, &charge, self.fees, self.now_ms)?;
         } else {
             ledger::hold(self.tx, &charge, self.now_ms)?;
+        }
+        if charge
+            .risk
+            .as_ref()
+            .is_some_and(|risk| risk.action == Action::Review)
+        {
+            reviews::open(self.tx, &charge, &attempt.origin, self.now_ms)?;
         }
         self.emit_charge("charge.succeeded", &charge.id)?;
         let kind = if captured {
@@ -270,6 +312,23 @@ impl Step<'_, '_> {
         Ok(true)
     }
 
+    // Approved at the acquirer until it is taken back, and a failed payment to everybody else.
+    fn blocked(&mut self, payment: &Payment, assessment: &Assessment) -> Result<bool, Error> {
+        let mut charge = self.charge(payment, Some(&risk::BLOCKED));
+        charge.risk = Some(assessment.clone());
+        let error = self.error_object(&risk::BLOCKED, Some(&charge.id), None)?;
+        if !self.leave_open("failed", Some(&charge.id), Some(&error))? {
+            return Ok(false);
+        }
+        charge.insert(self.tx)?;
+        three_ds::outcome::mark(self.tx, self.attempt, &charge.id)?;
+        late::watch(self.tx, &self.attempt.id, late::AGAIN_S, self.now_ms)?;
+        self.emit_charge("charge.failed", &charge.id)?;
+        forget_token(self.tx, &self.attempt.payment_method)?;
+        self.give_back(&error, Some(&charge.id))?;
+        Ok(true)
+    }
+
     fn failed(&mut self, card_used: bool, next: Option<&Attempt>) -> Result<bool, Error> {
         let error = self.error_object(&PROCESSING_ERROR, None, None)?;
         if !self.leave_open("failed", None, Some(&error))? {
@@ -281,7 +340,7 @@ impl Step<'_, '_> {
         }
         if card_used {
             // Whoever said that nothing was charged may be wrong.
-            crate::late::watch(self.tx, &self.attempt.id, self.now_ms)?;
+            late::watch(self.tx, &self.attempt.id, late::FIRST_S, self.now_ms)?;
         }
         // A card that was never sent may be confirmed once more for the same intent: its token stays.
         if card_used {

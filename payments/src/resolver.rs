@@ -19,6 +19,7 @@ use crate::operate;
 use crate::operations;
 use crate::outcome::{self, Outcome};
 use crate::payment_methods;
+use crate::risk::velocity;
 use crate::settlement;
 use crate::three_ds;
 use store::{Tx, params};
@@ -118,7 +119,7 @@ async fn resolve(app: &App, attempt: &Attempt) -> Result<(), Error> {
         return Ok(());
     }
     let outcome = if attempt.state == "sending" {
-        attempts::close(app, attempt).await?.0
+        attempt.ruled_out(attempts::close(app, attempt).await?.0)
     } else {
         inquire(app, attempt).await?
     };
@@ -191,6 +192,7 @@ async fn sweep(app: &App) -> Result<(), Error> {
     let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
         idempotency::sweep(tx, now)?;
         store::outbox::sweep(tx, now - DONE_KEPT)?;
+        velocity::sweep(tx, now_ms)?;
         payment_methods::sweep(tx, now_ms)
     };
     app.store.write(write).await

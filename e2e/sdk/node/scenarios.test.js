@@ -48,6 +48,37 @@ test('decline: a StripeCardError, and the intent takes another card', async () =
   assert.equal(paid.status, 'succeeded');
 });
 
+test('fraud: a blocked card is not sent to the acquirer, a risky one is reviewed', async () => {
+  const amount = freshAmount();
+  const blocked = stripe.paymentIntents.create({
+    amount, currency: 'usd', confirm: true, ...(await card('4100000000000019')),
+  });
+  const error = await blocked.then(() => assert.fail('not blocked'), (refused) => refused);
+  assert.ok(error instanceof Stripe.errors.StripeCardError, String(error));
+  assert.deepEqual([error.code, error.decline_code], ['card_declined', 'fraudulent']);
+  const { outcome } = await stripe.charges.retrieve(error.charge);
+  assert.deepEqual([outcome.type, outcome.network_status, outcome.risk_level], ['blocked', 'not_sent_to_network', 'highest']);
+  assert.deepEqual(await booked(amount), []);
+
+  const paid = await stripe.paymentIntents.create({
+    amount: freshAmount(), currency: 'usd', confirm: true, expand: ['latest_charge.review'],
+    ...(await card('4000000000009235')),
+  });
+  assert.equal(paid.latest_charge.outcome.type, 'manual_review');
+  assert.equal(paid.latest_charge.review.open, true);
+  const approved = await stripe.reviews.approve(paid.latest_charge.review.id);
+  assert.deepEqual([approved.open, approved.closed_reason], [false, 'approved']);
+
+  const mismatch = freshAmount();
+  await assert.rejects(
+    stripe.paymentIntents.create({ amount: mismatch, currency: 'usd', confirm: true, ...(await card('4000000000000101')) }),
+    { decline_code: 'fraudulent' },
+  );
+  const entries = await booked(mismatch);
+  assert.equal(entries.length, 2, JSON.stringify(entries));
+  assert.ok(entries.some((entry) => entry.reference === 'reversal'), JSON.stringify(entries));
+});
+
 test('capture later: less than was authorised', async () => {
   const amount = freshAmount();
   const held = await stripe.paymentIntents.create({

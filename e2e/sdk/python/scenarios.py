@@ -45,6 +45,22 @@ class Scenarios(unittest.TestCase):
         paid = api.payment_intents.confirm(intent["id"], {"payment_method_data": method()})
         self.assertEqual(paid.status, "succeeded")
 
+    def test_blocked_as_fraud(self):
+        amount = fresh_amount()
+        with self.assertRaises(stripe.CardError) as refused:
+            pay(amount, payment_method_data=method("4100000000000019"))
+        error = refused.exception.error
+        self.assertEqual((error.code, error.decline_code), ("card_declined", "fraudulent"))
+        outcome = api.charges.retrieve(error.charge).outcome
+        self.assertEqual((outcome.type, outcome.risk_level), ("blocked", "highest"))
+        self.assertEqual(booked(amount), [])
+
+    def test_reviewed(self):
+        paid = pay(fresh_amount(), payment_method_data=method("4000000000009235"))
+        charge = api.charges.retrieve(paid.latest_charge)
+        self.assertEqual(charge.outcome.type, "manual_review")
+        self.assertEqual(api.reviews.approve(charge.review).closed_reason, "approved")
+
     def test_capture_later(self):
         amount = fresh_amount()
         held = pay(amount, capture_method="manual")

@@ -1,4 +1,4 @@
-//! AVS: a scheme's letter as Stripe's pair of checks. The same letter means different things: Discover and Diners write
+//! AVS and CVV: a scheme's letter as Stripe's pair of checks. The same letter means different things: Discover and Diners write
 //! `A` for a full match and `Y` for the address alone.
 
 /// `pass`, `fail`, `unavailable` or `unchecked`, for the address's first line and its postal code.
@@ -25,6 +25,16 @@ pub fn checks(brand: Option<&str>, letter: Option<&str>) -> Checks {
         // R: try again; S, U, G, I, E: the issuer does not do it, or the message did not allow it.
         _ => pair("unavailable", "unavailable"),
     }
+}
+
+/// What the issuer says of the security code, in the same words.
+pub fn cvc(result: Option<&str>) -> Option<&'static str> {
+    Some(match result? {
+        "M" => "pass",
+        "N" => "fail",
+        "P" | "S" => "unchecked",
+        _ => "unavailable",
+    })
 }
 
 #[cfg(test)]

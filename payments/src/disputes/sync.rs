@@ -15,6 +15,7 @@ use crate::connectors::reports::{DisputeReport, Standing};
 use crate::error::Error;
 use crate::events;
 use crate::ledger;
+use crate::risk::reviews;
 
 /// How far back disputes are asked for, milliseconds: as long as one can last, and more.
 const LOOK_BACK_MS: i64 = 60 * 24 * 60 * 60 * 1000;
@@ -152,6 +153,8 @@ impl Step<'_, '_> {
         let dispute = self.load(acquirer)?;
         if inserted == 1 {
             self.emit(&dispute, "charge.dispute.created")?;
+            let origin = Origin::default();
+            reviews::close(self.tx, &dispute.charge, "disputed", &origin, self.now_ms)?;
             if !report.inquiry {
                 self.move_money(&dispute, "withdrawn")?;
                 self.emit(&dispute, "charge.dispute.funds_withdrawn")?;

@@ -53,7 +53,7 @@ const SHOWN_OF_ERROR: &[&str] = &[
 ];
 
 /// Parameters that only the merchant's server may send.
-const SERVER_ONLY: &[&str] = &["expand", "off_session"];
+const SERVER_ONLY: &[&str] = &["expand", "mandate_data", "off_session", "radar_options"];
 
 /// Whether a browser may make this call: one of the two routes, with the client secret of the intent in the path. A
 /// wrong secret is answered like an intent that does not exist.

@@ -1,12 +1,14 @@
 //! A call: who makes it, with what. Authentication, body cap and form decoding happen here, once.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::FromRequest;
+use axum::extract::{ConnectInfo, FromRequest};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use service::caller;
 use service::headers::RequestId;
 use vault_api::keys::{ApiKey, Kind};
 
@@ -30,6 +32,8 @@ pub struct Call {
     pub params: Params,
     /// Made from a browser, with a publishable key and one intent's client secret.
     pub browser: bool,
+    /// Where it comes from.
+    pub client: Option<IpAddr>,
     /// Keyed hash over method, path and body, which an idempotency key is compared by.
     pub hash: [u8; 32],
 }
@@ -40,6 +44,8 @@ impl FromRequest<App> for Call {
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Error> {
         let (head, body) = request.into_parts();
         let (owner, kind) = authenticate(app, &head.headers).await?;
+        let peer = head.extensions.get::<ConnectInfo<SocketAddr>>();
+        let client = peer.map(|peer| caller::address(peer.0.ip(), &head.headers, &app.proxies));
         let reading = axum::body::to_bytes(body, MAX_BODY);
         let bytes = tokio::time::timeout(BODY_TIMEOUT, reading)
             .await
@@ -82,6 +88,7 @@ impl FromRequest<App> for Call {
             origin,
             params,
             browser,
+            client,
             hash,
         })
     }

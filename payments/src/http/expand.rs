@@ -10,6 +10,7 @@ use crate::customers::Customer;
 use crate::error::{Error, Refusal};
 use crate::intents::Intent;
 use crate::payment_methods::PaymentMethod;
+use crate::risk::reviews::Review;
 use crate::seal::Seal;
 use crate::setup_intents::SetupIntent;
 
@@ -96,6 +97,7 @@ fn load(tx: &mut Tx<'_>, seal: &Seal, owner: &Owner, id: &str) -> Result<Option<
         "ch" => Charge::find(tx, owner, id)?.map(|charge| charge.object()),
         "cus" => Customer::find(tx, owner, id)?.map(|customer| customer.object()),
         "seti" => SetupIntent::find(tx, owner, id)?.map(|intent| intent.object(seal)),
+        "prv" => Review::find(tx, owner, id)?.map(|review| review.object()),
         "pm" => PaymentMethod::find(tx, owner, id)?.map(|method| method.object()),
         _ => None,
     })

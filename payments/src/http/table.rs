@@ -5,6 +5,7 @@ use crate::checkout::{self, page as hosted};
 use crate::disputes;
 use crate::intents::{cancel, capture, confirm, create, retrieve, search, update};
 use crate::notifications;
+use crate::risk::reviews;
 use crate::routing::explain;
 use crate::setup_intents::{confirm as setup_confirm, create as setup_create};
 use crate::three_ds::{page, results};
@@ -40,7 +41,7 @@ fn payment_intents() -> Vec<Route> {
                  payment_method_data:hash customer description metadata:hash receipt_email statement_descriptor \
                  statement_descriptor_suffix setup_future_usage payment_method_types:list \
                  automatic_payment_methods:hash payment_method_options:hash off_session:bool return_url \
-                 error_on_requires_action:bool use_stripe_sdk:bool expand:list",
+                 error_on_requires_action:bool use_stripe_sdk:bool mandate_data:hash radar_options:hash expand:list",
             )
             .answers("payment_intent"),
         Route::get("/v1/payment_intents", retrieve::list)
@@ -71,7 +72,7 @@ fn payment_intents() -> Vec<Route> {
             .takes(
                 "client_secret payment_method payment_method_data:hash off_session:bool return_url \
                  setup_future_usage payment_method_options:hash error_on_requires_action:bool use_stripe_sdk:bool \
-                 expand:list",
+                 mandate_data:hash radar_options:hash expand:list",
             )
             .answers("payment_intent"),
         Route::preflight("/v1/payment_intents/{id}/confirm"),
@@ -369,6 +370,18 @@ fn bank_side() -> Vec<Route> {
             .does("Accepts a Dispute as lost.")
             .takes("expand:list")
             .answers("dispute"),
+        Route::get("/v1/reviews", reviews::list)
+            .does("Lists Reviews, newest first: payments that a fraud rule wants a person to look at.")
+            .takes("created:time limit:int starting_after ending_before expand:list")
+            .answers("list"),
+        Route::get("/v1/reviews/{id}", reviews::retrieve)
+            .does("Retrieves a Review.")
+            .takes("expand:list")
+            .answers("review"),
+        Route::post("/v1/reviews/{id}/approve", reviews::approve)
+            .does("Closes a Review: the payment is good.")
+            .takes("expand:list")
+            .answers("review"),
         Route::post("/v1/routing/explain", explain::route)
             .does("Which acquirer a payment would go to, and why; nothing is sent.")
             .takes("amount:int! currency! payment_method_type brand region risk seed")

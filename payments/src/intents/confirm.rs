@@ -8,8 +8,9 @@ use axum::extract::Path;
 use axum::response::Response;
 use serde_json::{Value, json};
 use store::{Tx, params};
-use vault_api::tokens::{CardSummary, Exchanged, GrantInfo};
+use vault_api::tokens::{Exchanged, GrantInfo};
 
+use super::begin::{Beginning, Begun};
 use super::{Details, Intent};
 use crate::app::{App, Origin, Owner};
 use crate::attempts::{self, Attempt};
@@ -21,8 +22,8 @@ use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::http::params::Params;
-use crate::payment_methods::{PaymentMethod, remember_card, remember_stored_card, take_token};
-use crate::routing::{self, limits};
+use crate::payment_methods::{PaymentMethod, take_token};
+use crate::risk::address::{self, Told};
 use crate::three_ds;
 
 /// Where the card comes from.
@@ -67,6 +68,7 @@ pub struct Options {
     request_three_d_secure: Option<&'static str>,
     error_on_requires_action: Option<bool>,
     use_stripe_sdk: Option<bool>,
+    told: Told,
 }
 
 /// When the card may be used again.
@@ -82,6 +84,7 @@ impl Options {
             request_three_d_secure: three_ds::request(params)?,
             error_on_requires_action: params.boolean("error_on_requires_action")?,
             use_stripe_sdk: params.boolean("use_stripe_sdk")?,
+            told: Told::take(params)?,
         })
     }
 
@@ -105,6 +108,12 @@ impl Options {
         }
         if let Some(in_page) = self.use_stripe_sdk {
             details.use_stripe_sdk = Some(in_page);
+        }
+        if let Some(address) = &self.told.address {
+            details.buyer_address = Some(address.clone());
+        }
+        if let Some(session) = &self.told.session {
+            details.buyer_session = Some(session.clone());
         }
         before != json!(details)
     }
@@ -132,6 +141,7 @@ pub fn usable(
 }
 
 /// One confirmation.
+#[derive(Debug, Clone)]
 pub struct Confirm {
     pub owner: Owner,
     pub origin: Origin,
@@ -146,10 +156,13 @@ pub struct Confirm {
 pub async fn route(Path(id): Path<String>, call: Call) -> Response {
     idempotency::run(call, "cnf", |mut call, confirmation| async move {
         let source = Source::take(&mut call.params)?;
-        let options = Options::take(&mut call.params)?;
+        let mut options = Options::take(&mut call.params)?;
         let expand = Expand::parse(&mut call.params)?;
+        let seen = address::of_browser(&call);
         call.params.finish()?;
         let browser = call.browser;
+        address::admit(&call.app, &call.owner, seen.as_deref(), &confirmation).await?;
+        options.told.address = seen.or(options.told.address);
         let Call {
             app, owner, origin, ..
         } = call;
@@ -203,11 +216,17 @@ pub async fn confirm(app: &App, wanted: &Confirm) -> Result<(), Error> {
     let grant = exchange::for_payment(app, &intent, &method, &wanted.confirmation).await;
     let first = match (before.last(), &grant) {
         (Some(open), _) => open.clone(),
-        (None, Ok(exchanged)) if three_ds::comes_first(app, &intent) => {
-            let begun = authenticate_first(app, wanted, &intent, &method, exchanged).await?;
-            return three_ds::flow::enrol(app, begun, granted(exchanged)?).await;
+        (None, Ok(exchanged)) => {
+            match Beginning::new(app, wanted, &intent, &method, exchanged)
+                .commit()
+                .await?
+            {
+                Begun::Sending(attempt) => attempt,
+                Begun::Authenticating(begun) => {
+                    return three_ds::flow::enrol(app, begun, granted(exchanged)?).await;
+                }
+            }
         }
-        (None, Ok(exchanged)) => begin(app, wanted, &intent, &method, exchanged).await?,
         (None, Err(_)) => return grant.map(|_| ()),
     };
     let grant: Option<GrantInfo> = grant.ok().and_then(|exchanged| exchanged.grant);
@@ -311,118 +330,4 @@ async fn resumed(
         Ok((Intent::load(tx, &owner, &intent)?, method))
     };
     app.store.read(read).await
-}
-
-// The attempt and the intent's new state, in one transaction, before anything is sent.
-async fn begin(
-    app: &App,
-    wanted: &Confirm,
-    intent: &Intent,
-    method: &PaymentMethod,
-    exchanged: &Exchanged,
-) -> Result<Attempt, Error> {
-    let mut facts = routing::facts(app, intent, method, &wanted.confirmation);
-    facts.brand = Some(exchanged.card.brand.clone());
-    let first = routing::first(app, &facts)?;
-    let attempt = Attempt::new(app, first, wanted, intent, method);
-    let taking = Taking::new(app, wanted, intent, method, exchanged);
-    let write = move |tx: &mut Tx<'_>| -> Result<Attempt, Error> {
-        taking.take(tx)?;
-        attempt.insert(tx)?;
-        Ok(attempt.clone())
-    };
-    app.store.write(write).await
-}
-
-// The same, where the buyer is authenticated before anything is sent.
-async fn authenticate_first(
-    app: &App,
-    wanted: &Confirm,
-    intent: &Intent,
-    method: &PaymentMethod,
-    exchanged: &Exchanged,
-) -> Result<three_ds::Authentication, Error> {
-    let mut facts = routing::facts(app, intent, method, &wanted.confirmation);
-    facts.brand = Some(exchanged.card.brand.clone());
-    let first = routing::first(app, &facts)?;
-    let asked = intent.details.request_three_d_secure.as_deref();
-    let return_url = three_ds::carried::return_url(intent);
-    let begin = three_ds::record::Begin {
-        owner: &wanted.owner,
-        cause: &wanted.origin,
-        intent: &intent.id,
-        confirmation: &wanted.confirmation,
-        payment_method: &method.id,
-        acquirer: first.name(),
-        amount: intent.amount,
-        currency: &intent.currency,
-        mandated: asked == Some("challenge"),
-        required: false,
-        return_url: return_url.as_deref(),
-    };
-    let begun = three_ds::Authentication::begin(app.three_ds()?, &begin, app.clock.now_ms());
-    let taking = Taking::new(app, wanted, intent, method, exchanged);
-    let write = move |tx: &mut Tx<'_>| -> Result<three_ds::Authentication, Error> {
-        taking.take(tx)?;
-        begun.insert(tx)?;
-        Ok(begun.clone())
-    };
-    app.store.write(write).await
-}
-
-/// An intent that a confirmation takes for itself, and the card that it is confirmed with.
-struct Taking {
-    app: App,
-    intent: Intent,
-    method: String,
-    card: CardSummary,
-    stored: Option<String>,
-    confirmation: String,
-    /// What reattempts of the card are counted by.
-    counted: Option<String>,
-}
-
-impl Taking {
-    fn new(
-        app: &App,
-        wanted: &Confirm,
-        intent: &Intent,
-        method: &PaymentMethod,
-        exchanged: &Exchanged,
-    ) -> Self {
-        let stored = || method.stored_card.clone();
-        Self {
-            app: app.clone(),
-            confirmation: wanted.confirmation.clone(),
-            counted: exchanged.fingerprint.clone().or_else(stored),
-            intent: intent.clone(),
-            method: method.id.clone(),
-            card: exchanged.card.clone(),
-            stored: exchanged.stored_card.as_ref().map(|card| card.id.clone()),
-        }
-    }
-
-    fn take(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let intent = &self.intent;
-        // Whoever changed amount or state since it was read wins; this confirmation begins again with a new call.
-        let moved = tx.execute(
-            "update payment_intents set status = 'processing', payment_method = $2, last_payment_error = null
-             where id = $1 and status in ('requires_payment_method', 'requires_confirmation')
-               and amount = $3 and currency = $4",
-            params![&intent.id, &self.method, intent.amount, &intent.currency],
-        )?;
-        if moved == 0 {
-            let intent = Intent::load(tx, &intent.owner, &intent.id)?;
-            return Err(intent.unexpected_state(&self.app.seal, "confirm"));
-        }
-        remember_card(tx, &self.method, &self.card)?;
-        if let Some(stored) = &self.stored {
-            remember_stored_card(tx, &self.method, stored)?;
-        }
-        if let Some(counted) = &self.counted {
-            let (owner, confirmation) = (&intent.owner, &self.confirmation);
-            limits::remember(tx, owner, confirmation, counted, &self.card.brand)?;
-        }
-        Ok(())
-    }
 }

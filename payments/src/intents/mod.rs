@@ -1,5 +1,6 @@
 //! Payment intents: the row, its states, and the routes that move it. Read next: [`object`], [`create`], [`confirm`].
 
+pub mod begin;
 pub mod cancel;
 pub mod capture;
 pub mod confirm;
@@ -73,6 +74,12 @@ pub struct Details {
     pub automatic_payment_methods: Option<Value>,
     /// The Checkout Session that it belongs to.
     pub checkout_session: Option<String>,
+    /// The network that the buyer pays from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buyer_address: Option<String>,
+    /// What the merchant calls the buyer's session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buyer_session: Option<String>,
 }
 
 impl Intent {

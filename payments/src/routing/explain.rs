@@ -16,7 +16,7 @@ pub async fn route(mut call: Call) -> Result<Json<Value>, Error> {
     let method = params.one_of("payment_method_type", &["card"])?;
     let brand = params.text("brand", 20)?;
     let region = params.text("region", 2)?;
-    let risk = params.one_of("risk", &["normal", "elevated"])?;
+    let risk = params.one_of("risk", &["normal", "elevated", "highest"])?;
     let seed = params.text("seed", 100)?;
     call.params.finish()?;
     let merchant = call.owner.merchant;

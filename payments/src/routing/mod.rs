@@ -32,7 +32,7 @@ pub struct Facts {
     pub currency: String,
     /// ISO 3166-1 alpha-2 of the card when it is known, else of the merchant.
     pub region: Option<String>,
-    /// `normal` or `elevated`.
+    /// `normal`, `elevated` or `highest`.
     pub risk: String,
     /// Spreads payments over weights; the confirmation's id.
     pub seed: String,
@@ -186,7 +186,10 @@ pub async fn next<'a>(
         Ok::<_, Error>((Intent::load(tx, &owner, &intent)?, method))
     };
     let (intent, method) = app.store.read(read).await?;
-    let facts = facts(app, &intent, &method, &attempt.confirmation);
+    let mut facts = facts(app, &intent, &method, &attempt.confirmation);
+    if let Some(risk) = &attempt.carried.risk {
+        facts.risk = risk.level().into();
+    }
     let plan = plan(app, &facts);
     plan.next(tried).map(|name| app.acquirer(name)).transpose()
 }

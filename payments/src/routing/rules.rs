@@ -167,11 +167,6 @@ fn spread(mut weighted: Vec<(&str, u32, f64)>, seed: &str) -> Vec<Candidate> {
 impl Rule {
     /// What of the facts does not fit.
     fn misfit(&self, facts: &Facts) -> Option<&'static str> {
-        let among = |list: &Option<Vec<String>>, value: Option<&str>| {
-            list.as_ref().is_none_or(|list| {
-                value.is_some_and(|value| list.iter().any(|one| one.eq_ignore_ascii_case(value)))
-            })
-        };
         let of = [
             ("method", among(&self.method, Some(&facts.method))),
             ("brand", among(&self.brand, facts.brand.as_deref())),
@@ -191,6 +186,13 @@ impl Rule {
         of.into_iter()
             .find_map(|(name, fits)| (!fits).then_some(name))
     }
+}
+
+/// Whether a condition is met: the value is one of the list, or there is no list.
+pub fn among(list: &Option<Vec<String>>, value: Option<&str>) -> bool {
+    list.as_ref().is_none_or(|list| {
+        value.is_some_and(|value| list.iter().any(|one| one.eq_ignore_ascii_case(value)))
+    })
 }
 
 #[cfg(test)]

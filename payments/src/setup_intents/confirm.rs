@@ -17,6 +17,7 @@ use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::intents::confirm::{Source, method_id, usable};
 use crate::payment_methods::PaymentMethod;
+use crate::risk::address;
 use crate::saved_cards::{give, keep, store_card};
 use crate::three_ds::record::{self, Begin};
 use crate::three_ds::{self, Authentication};
@@ -54,8 +55,10 @@ pub async fn route(Path(id): Path<String>, call: Call) -> Response {
         };
         let request = three_ds::request(&mut call.params)?;
         let expand = Expand::parse(&mut call.params)?;
+        let seen = address::of_browser(&call);
         call.params.finish()?;
         let browser = call.browser;
+        address::admit(&call.app, &call.owner, seen.as_deref(), &subject).await?;
         let Call {
             app, owner, origin, ..
         } = call;
@@ -183,6 +186,7 @@ async fn begin(
         mandated,
         required: false,
         return_url: buyer.return_url.as_deref().filter(|_| !buyer.in_page),
+        risk: None,
     };
     let begun = Authentication::begin(app.three_ds()?, &begin, app.clock.now_ms());
     let (shared, wanted, method) = (app.clone(), wanted.clone(), method.id.clone());

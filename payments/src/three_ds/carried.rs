@@ -6,6 +6,7 @@ use store::{Tx, params};
 use crate::error::Error;
 use crate::intents::Intent;
 use crate::payment_methods::PaymentMethod;
+use crate::risk::Assessment;
 
 /// Kept with the attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Carried {
     /// The card's details are kept, or were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
+    /// What the fraud rules said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Assessment>,
 }
 
 /// The schemes' framework of stored credentials: who initiates the payment, with which credential.
@@ -44,6 +48,7 @@ impl Carried {
             may_step_up: super::may_ask(intent),
             return_url: return_url(intent),
             credential: credential(intent, method),
+            risk: None,
         }
     }
 }

@@ -316,6 +316,7 @@ pub async fn authorise(app: &App, authentication: &Authentication) -> Result<(),
         attempt.capture = intent.capture_method != "manual";
         attempt.carried = carried::Carried::new(&intent, &method);
         attempt.carried.authentication = Some(a.id.clone());
+        attempt.carried.risk.clone_from(&a.risk);
         attempt.insert(tx)?;
         Ok(Some(attempt))
     };

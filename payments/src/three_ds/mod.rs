@@ -98,6 +98,7 @@ pub fn step_up(app: &App, attempt: &Attempt, outcome: &Outcome) -> Option<Authen
         mandated: false,
         required: true,
         return_url: carried.return_url.as_deref(),
+        risk: carried.risk.as_ref(),
     };
     Some(Authentication::begin(setup, &begin, app.clock.now_ms()))
 }

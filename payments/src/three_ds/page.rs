@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use service::caller;
 use store::{Tx, params};
 
 use super::flow;
@@ -140,7 +141,7 @@ pub async fn browser(
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
-    let ip = peer.map(|peer| peer.0.0.ip().to_string());
+    let ip = peer.map(|peer| caller::address(peer.0.0.ip(), &headers, &app.proxies).to_string());
     let (accept, agent) = (text(header::ACCEPT), text(header::USER_AGENT));
     let browser = messages::browser(&posted, &accept, &agent, ip).map_err(|name| {
         Refusal::plain("An element of the browser is missing or is of another type.").param(name)

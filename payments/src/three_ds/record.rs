@@ -9,7 +9,7 @@
 //! | `authenticated` | there is a result that the payment goes on with | ours |
 //! | `done`, `failed`, `abandoned` | it is over: attempts, error or another confirmation say more | – |
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::{Row, Tx, params};
 use vault_api::ids::new_id;
 
@@ -17,6 +17,7 @@ use super::ThreeDs;
 use crate::app::{Origin, Owner};
 use crate::error::Error;
 use crate::http::params::from_column;
+use crate::risk::Assessment;
 
 /// An authentication's page is of use for so long, seconds: its grant's life, less the time of an authorisation.
 const LIFE: i64 = 14 * 60;
@@ -24,7 +25,7 @@ const LIFE: i64 = 14 * 60;
 const COLUMNS: &str = "id, transaction_id, merchant, livemode, created_ms, intent, confirmation, payment_method, \
     acquirer, amount, currency, challenge, required, return_url, state, next_check_at, expires_at, checks, origin, \
     version, method_url, browser, acs_url, acs_trans_id, ds_trans_id, trans_status, reason, cancel, flow, eci, cavv, \
-    request_id, idempotency_key";
+    request_id, idempotency_key, risk";
 
 /// The states in which it is not over.
 pub const OPEN: &str = "('enrolling', 'ready', 'authenticating', 'challenge', 'authenticated')";
@@ -66,6 +67,8 @@ pub struct Authentication {
     pub cavv: Option<String>,
     /// The call that it began with.
     pub cause: Origin,
+    /// What the fraud rules said of the payment.
+    pub risk: Option<Assessment>,
 }
 
 /// What a new one is for.
@@ -81,6 +84,7 @@ pub struct Begin<'a> {
     pub mandated: bool,
     pub required: bool,
     pub return_url: Option<&'a str>,
+    pub risk: Option<&'a Assessment>,
 }
 
 impl Authentication {
@@ -119,11 +123,13 @@ impl Authentication {
             eci: None,
             cavv: None,
             cause: begin.cause.clone(),
+            risk: begin.risk.cloned(),
         }
     }
 
     fn from_row(row: &Row) -> Result<Self, Error> {
         let browser: Option<String> = row.get(21)?;
+        let risk: Option<String> = row.get(33)?;
         Ok(Self {
             id: row.get(0)?,
             transaction_id: row.get(1)?,
@@ -162,6 +168,7 @@ impl Authentication {
                 request_id: row.get(31)?,
                 idempotency_key: row.get(32)?,
             },
+            risk: risk.as_deref().map(from_column).transpose()?,
         })
     }
 
@@ -192,8 +199,8 @@ impl Authentication {
         tx.execute(
             "insert into authentications (id, transaction_id, merchant, livemode, created_ms, intent, confirmation,
                  payment_method, acquirer, amount, currency, challenge, required, return_url, state, next_check_at,
-                 expires_at, request_id, idempotency_key)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'enrolling', $15, $16, $17, $18)",
+                 expires_at, request_id, idempotency_key, risk)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'enrolling', $15, $16, $17, $18, $19)",
             params![
                 &self.id,
                 &self.transaction_id,
@@ -213,6 +220,7 @@ impl Authentication {
                 self.expires_at,
                 self.cause.request_id.clone(),
                 self.cause.idempotency_key.clone(),
+                self.risk.as_ref().map(|risk| json!(risk).to_string()),
             ],
         )?;
         Ok(())

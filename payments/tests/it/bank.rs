@@ -39,6 +39,10 @@ pub enum Card {
     HangsAtFirst,
     /// The issuer declines it until the buyer is authenticated, which goes like this.
     Wants(Asked),
+    /// It approves, and the vault says that the number stands for this risk.
+    Risky(&'static str),
+    /// It approves, and says this of the security code and of the address.
+    Checks(&'static str, &'static str),
     /// It approves without; asked, the issuer answers like this.
     Offers(Asked),
 }
@@ -279,6 +283,9 @@ async fn exchange(
     if let Some(fingerprint) = &book.fingerprint {
         answer["fingerprint"] = json!(fingerprint);
     }
+    if let Card::Risky(risk) = row.card {
+        answer["test_risk"] = json!(risk);
+    }
     if storage || body.store.is_some() {
         let id = row
             .stored
@@ -420,6 +427,11 @@ fn send(book: &mut Book, card: Card, forward: &Forward) -> Value {
         }
         Card::Declines(code) => charged("declined", code),
         Card::Wants(_) if !book.three_ds.proves(forward) => charged("declined", "1A"),
+        Card::Checks(cvc, avs) => {
+            let mut payment = charged(status, "00");
+            (payment["cvc_result"], payment["avs_result"]) = (json!(cvc), json!(avs));
+            payment
+        }
         _ => charged(status, "00"),
     };
     book.payments

@@ -19,6 +19,8 @@ mod matrix;
 mod pay;
 mod races;
 mod refunds;
+mod risk;
+mod risk_velocity;
 mod routing;
 mod running;
 mod search;

@@ -206,7 +206,7 @@ impl World {
             .arg("--clock-file")
             .arg(file("clock"))
             .args(&self.flags)
-            .args(self.routing())
+            .args(self.rules())
             .env("CARDSEAL_LOG", "debug")
             .stdin(Stdio::null())
             .stderr(log)
@@ -229,13 +229,22 @@ impl World {
         }
     }
 
-    fn routing(&self) -> Vec<PathBuf> {
-        let file = self.folder.join("routing.toml");
-        if file.exists() {
-            vec!["--routing".into(), file]
-        } else {
-            vec![]
+    fn rules(&self) -> Vec<PathBuf> {
+        let mut rules = Vec::new();
+        for (flag, name) in [("--routing", "routing.toml"), ("--risk", "risk.toml")] {
+            let file = self.folder.join(name);
+            if file.exists() {
+                rules.extend([flag.into(), file]);
+            }
         }
+        rules
+    }
+
+    /// Restarts with these fraud rules.
+    pub async fn with_risk_rules(&mut self, rules: &str) {
+        self.kill();
+        std::fs::write(self.folder.join("risk.toml"), rules).expect("written");
+        self.run().await;
     }
 
     /// Restarts with a second acquirer behind the first.
