@@ -5,6 +5,13 @@ import { defineConfig } from '@playwright/test';
 const onThisMachine = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const executablePath = process.env.CARDSEAL_CHROMIUM ?? onThisMachine.find((path) => existsSync(path));
 const asRoot = process.getuid?.() === 0;
+const args = [
+  ...(asRoot ? ['--no-sandbox'] : []),
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--no-first-run',
+];
 
 export default defineConfig({
   testDir: './tests',
@@ -18,25 +25,22 @@ export default defineConfig({
   expect: { timeout: 20_000 },
   reporter: [['list']],
   use: {
-    launchOptions: {
-      executablePath,
-      args: [
-        ...(asRoot ? ['--no-sandbox'] : []),
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-        '--no-first-run',
-      ],
-    },
+    launchOptions: { executablePath, args },
     trace: 'off',
     screenshot: 'only-on-failure',
   },
   projects: [
-    { name: 'desktop', use: { viewport: { width: 1280, height: 800 } } },
+    { name: 'desktop', testIgnore: /plain\.spec\.js/, use: { viewport: { width: 1280, height: 800 } } },
     {
       name: 'phone',
       testMatch: /pay\.spec\.js|hosted\.spec\.js|three_d_secure\.spec\.js|decline\.spec\.js|fields\.spec\.js|accessibility\.spec\.js|looks\.spec\.js/,
       use: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
+    },
+    {
+      // Chromium without a compiler has no WebAssembly (iOS in Lockdown Mode neither): the form's plain script does it all.
+      name: 'plain',
+      testMatch: /plain\.spec\.js|typing\.spec\.js|fields\.spec\.js|decline\.spec\.js|early\.spec\.js|split\.spec\.js|options\.spec\.js/,
+      use: { viewport: { width: 1280, height: 800 }, launchOptions: { executablePath, args: [...args, '--js-flags=--jitless'] } },
     },
   ],
 });

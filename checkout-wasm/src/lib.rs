@@ -19,5 +19,7 @@ pub mod mode;
 pub mod plaintext;
 pub mod postal;
 pub mod refusal;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod tables;
 pub mod view;
 pub mod words;

@@ -58,6 +58,9 @@ export class CardFields {
   }
 }
 
+/** What takes the form over, as a route: the wasm, or the script for browsers without it. */
+export const ENGINE = /\/v1\/assets\/(checkout-wasm|plain)-/;
+
 /** A card that is good in test mode, and what makes it another. */
 export const GOOD = { number: '4242424242424242', expiry: '1240', cvc: '123' };
 export const DECLINED = { ...GOOD, number: '4000000000000002' };

@@ -9,7 +9,7 @@ async function withSlowWasm(page, use) {
   const [demo] = demos();
   let release;
   const held = new Promise((resolve) => (release = resolve));
-  await page.route('**/v1/assets/*.wasm', async (route) => {
+  await page.route(ENGINE, async (route) => {
     await held;
     await route.continue();
   });

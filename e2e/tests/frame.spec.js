@@ -28,6 +28,16 @@ test('the document is served under a strict policy', async ({ page }) => {
   expect(await page.context().cookies(shop.demo.vault)).toEqual([]);
 });
 
+test('the script for browsers without WebAssembly is fetched by no other', async ({ page }) => {
+  const fetched = [];
+  page.on('request', (request) => fetched.push(new URL(request.url()).pathname));
+  const shop = new Shop(page);
+  await shop.checkout();
+  await shop.card.fill(GOOD);
+  expect(fetched.some((path) => path.includes('/checkout-wasm-'))).toBe(true);
+  expect(fetched.filter((path) => path.includes('/plain-'))).toEqual([]);
+});
+
 test('an origin that is not registered is refused, and the page is told', async ({ page }) => {
   const [demo] = demos();
   await serve({ '/': snippet(demo) }, async (port) => {

@@ -1,6 +1,6 @@
 /** Split fields: a frame per field in the page's own layout, driven by one that is not shown; and the CVV alone. */
 import { expect, test } from '@playwright/test';
-import { CardFields, GOOD } from '../pages/card-fields.js';
+import { CardFields, ENGINE, GOOD } from '../pages/card-fields.js';
 import { serve } from '../pages/serve.js';
 import { demos } from '../pages/shop.js';
 import { SplitFields } from '../pages/split-fields.js';
@@ -146,7 +146,7 @@ test('a field leaves and comes back; the others keep what they have', async ({ p
 test('typed before the wasm arrives, in three frames, it survives', async ({ page }) => {
   let release;
   const held = new Promise((resolve) => (release = resolve));
-  await page.route('**/v1/assets/*.wasm', async (route) => {
+  await page.route(ENGINE, async (route) => {
     await held;
     await route.continue();
   });

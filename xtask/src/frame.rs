@@ -10,6 +10,7 @@ mod finish;
 mod glue;
 mod inputs;
 mod manifest;
+mod plain;
 mod tools;
 
 use std::fs;

@@ -4,10 +4,10 @@ use crate::luhn;
 
 /// Prefixes of the published test numbers (the ones people know from Stripe's documentation) and of the ranges
 /// that tests may draw from: `424242`, `400000`, `555555`, `378282`.
-const RANGES: [&str; 4] = ["424242", "400000", "555555", "378282"];
+pub const RANGES: [&str; 4] = ["424242", "400000", "555555", "378282"];
 
 /// Published test numbers outside [`RANGES`].
-const NUMBERS: [&str; 15] = [
+pub const NUMBERS: [&str; 15] = [
     "4000056655665556",
     "4012888888881881",
     "4100000000000019",

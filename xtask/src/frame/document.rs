@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 
+use super::manifest::{Built, sha256};
+
 /// The parts of the HTML that Trunk (or [`super::description`]) left behind.
 pub struct Document {
     /// Markup with empty `<style></style>` and without scripts of the build's.
@@ -51,6 +53,11 @@ impl Document {
                 "<link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin href=\"{wasm}\">"
             )
         });
+        // Of no type that runs: it is fetched when the script gives it one, and not before.
+        let plain = page.plain.map_or_else(String::new, |plain| {
+            let (file, integrity) = (&plain.file, sha256(&plain.content));
+            format!("<script type=\"plain\" src=\"{file}\" integrity=\"{integrity}\"></script>")
+        });
         let (kind, markup) = (page.kind, page.markup);
         Ok(self
             .html
@@ -59,7 +66,7 @@ impl Document {
             .replace("<body>", &format!("<body>{markup}"))
             .replace(
                 "</body>",
-                &format!("<script type=\"module\">{script}</script></body>"),
+                &format!("<script type=\"module\">{script}</script>{plain}</body>"),
             ))
     }
 }
@@ -77,6 +84,8 @@ pub struct Page<'a> {
     pub script: &'a str,
     /// The wasm's URL relative to the document, where it runs any.
     pub wasm: Option<&'a str>,
+    /// The script for browsers without WebAssembly, where the document runs wasm.
+    pub plain: Option<&'a Built>,
 }
 
 /// Replaces the first element from `start` to `end`, and gives what it was.
@@ -111,6 +120,7 @@ mod tests {
             css: "a{b:c}",
             script: "go()",
             wasm: Some("assets/x.wasm"),
+            plain: None,
         };
         assert_eq!(
             document.write(&page).expect("html"),
@@ -122,6 +132,16 @@ mod tests {
         );
         let static_page = Page { wasm: None, ..page };
         assert!(!document.write(&static_page).expect("html").contains("link"));
+        let plain = Built::new("plain", "assets/p.js".to_owned(), b"".to_vec()).expect("brotli");
+        let with_plain = Page {
+            plain: Some(&plain),
+            ..page
+        };
+        let html = document.write(&with_plain).expect("html");
+        assert!(html.ends_with(concat!(
+            "</script><script type=\"plain\" src=\"assets/p.js\" ",
+            "integrity=\"sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"></script></body>"
+        )));
         let ended = Page {
             script: "'</script>'",
             ..page

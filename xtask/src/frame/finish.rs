@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::document::{Document, Page};
 use super::manifest::{Built, Frame, Manifest, sha384, short_hash};
 use super::tools::{self, Npm};
-use super::{NAME, glue};
+use super::{NAME, glue, plain};
 
 /// Finishes `stage` in place.
 pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &str) -> Result<()> {
@@ -25,11 +25,15 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
     let style = npm.minify("css", &document.css)?.trim().to_owned();
     let field_script = npm.minify("js", &read(&root.join("checkout-wasm/src/field.js"))?)?;
     let mut documents = vec![];
-    for (layout, markup) in tools::markup(root, NAME)? {
+    let written = tools::markup(root, NAME)?;
+    let tables = written.iter().find(|(name, _)| name == "tables");
+    let (_, tables) = tables.context("the native build wrote no tables")?;
+    let plain = plain::script(root, npm, tables)?;
+    for (layout, markup) in written.iter().filter(|(name, _)| name != "tables") {
         let is_field = layout.starts_with("field-");
         let page = Page {
-            kind: if is_field { "field" } else { &layout },
-            markup: &markup,
+            kind: if is_field { "field" } else { layout },
+            markup,
             css: &style,
             script: if is_field {
                 field_script.trim()
@@ -37,6 +41,7 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
                 &script
             },
             wasm: (!is_field).then_some(wasm.file.as_str()),
+            plain: (!is_field).then_some(&plain),
         };
         documents.push(Frame::new(layout.clone(), document.write(&page)?, &page)?);
     }
@@ -54,6 +59,7 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
     let mut assets = vec![
         (&wasm, "application/wasm"),
         (&payments, "text/javascript; charset=utf-8"),
+        (&plain, "text/javascript; charset=utf-8"),
     ];
     assets.extend(words.iter().map(|words| (words, "application/json")));
     let manifest = Manifest {

@@ -28,19 +28,25 @@ pub fn script(
     let (imports, body): (Vec<&str>, Vec<&str>) =
         glue.lines().partition(|line| line.starts_with("import "));
     let mut script = String::new();
+    let mut parts = vec![];
     for import in imports {
-        script += &snippet(import, stage, &names)?;
+        let (closure, named) = snippet(import, stage, &names)?;
+        script += &closure;
+        parts.extend(named);
     }
     let body = without_classes(&body.join("\n"));
     script += &names.rename_exports(&names.rename_imports(&body));
     script += constants;
+    // What the path without WebAssembly shares.
+    script += &format!("const PARTS = {{ {} }};\n", parts.join(", "));
     script += boot;
     Ok(script)
 }
 
 /// An import of the glue as a closure: `import { a, b } from './x.js'` gives `a` and `b`; `import * as x from "./x.js"`,
-/// which the wasm calls without the glue, gives `x` with the names that the wasm has for its functions.
-fn snippet(import: &str, stage: &Path, names: &Names<'_>) -> Result<String> {
+/// which the wasm calls without the glue, gives `x` with the names that the wasm has for its functions. And each function
+/// under its own name, for those who call it from JavaScript.
+fn snippet(import: &str, stage: &Path, names: &Names<'_>) -> Result<(String, Vec<String>)> {
     let parts: Vec<&str> = import.split(['{', '}', '\'', '"']).collect();
     let (is_space, path) = match parts.as_slice() {
         [_, _, _, path, ..] => (false, path),
@@ -48,29 +54,33 @@ fn snippet(import: &str, stage: &Path, names: &Names<'_>) -> Result<String> {
         _ => anyhow::bail!("not an import: {import}"),
     };
     let source = fs::read_to_string(stage.join(path)).with_context(|| format!("reading {path}"))?;
-    let (outer, inner) = if is_space {
-        let exported = source.lines().filter_map(exported_function);
-        let renamed = exported.filter_map(|name| {
-            let new = names.imports.get(name)?;
-            Some(format!("{new}: {name}"))
-        });
+    let (outer, inner, named) = if is_space {
         let space = import.split_whitespace().nth(3).unwrap_or_default();
-        (space.to_owned(), renamed.collect::<Vec<_>>().join(", "))
+        let (mut renamed, mut named) = (vec![], vec![]);
+        for name in source.lines().filter_map(exported_function) {
+            if let Some(new) = names.imports.get(name) {
+                renamed.push(format!("{new}: {name}"));
+                named.push(format!("{name}: {space}.{new}"));
+            }
+        }
+        (space.to_owned(), renamed.join(", "), named)
     } else {
-        let inner = parts[1]
-            .split(',')
-            .filter_map(|n| n.split_whitespace().next());
+        let (mut inner, mut named) = (vec![], vec![]);
+        for imported in parts[1].split(',') {
+            let (name, local) = imported.split_once(" as ").unwrap_or((imported, imported));
+            inner.push(name.trim());
+            named.push(format!("{}: {}", name.trim(), local.trim()));
+        }
         let outer = format!("{{{}}}", parts[1].replace(" as ", ": "));
-        (outer, inner.collect::<Vec<_>>().join(", "))
+        (outer, inner.join(", "), named)
     };
     let source = source
         .lines()
         .map(|line| line.strip_prefix("export ").unwrap_or(line))
         .collect::<Vec<_>>()
         .join("\n");
-    Ok(format!(
-        "const {outer} = (() => {{\n{source}\nreturn {{ {inner} }};\n}})();\n"
-    ))
+    let closure = format!("const {outer} = (() => {{\n{source}\nreturn {{ {inner} }};\n}})();\n");
+    Ok((closure, named))
 }
 
 /// `name` of `export function name(..`.
@@ -217,6 +227,7 @@ function call(arg0) {
     wasm.e0(arg0);
 }
 const X = 1;
+const PARTS = {  };
 boot();"
         );
     }
@@ -232,13 +243,12 @@ boot();"
         .expect("a file");
         let names = Names::parse("import go i7\n");
         let given = snippet("import { go as run } from './a.js';", &stage, &names);
-        assert!(
-            given
-                .expect("a closure")
-                .starts_with("const { go: run } = (() => {\nconst X")
-        );
+        let (closure, named) = given.expect("a closure");
+        assert!(closure.starts_with("const { go: run } = (() => {\nconst X"));
+        assert_eq!(named, ["go: run"]);
         let space = snippet("import * as import1 from \"./a.js\"", &stage, &names);
-        let space = space.expect("a closure");
+        let (space, named) = space.expect("a closure");
+        assert_eq!(named, ["go: import1.i7"]);
         assert!(space.starts_with("const import1 = (() => {\nconst X = 1;\nfunction go()"));
         assert!(space.ends_with("return { i7: go };\n})();\n"), "{space}");
         fs::remove_dir_all(&stage).expect("gone");

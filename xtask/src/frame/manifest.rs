@@ -24,7 +24,7 @@ pub struct Frame {
     pub layout: String,
     /// The file.
     pub built: Built,
-    script: String,
+    scripts: Vec<String>,
     style: String,
 }
 
@@ -38,7 +38,11 @@ impl Frame {
         };
         Ok(Self {
             built: Built::new(format!("document {layout}"), file, html.into_bytes())?,
-            script: sha256(page.script.as_bytes()),
+            scripts: [page.script.as_bytes()]
+                .into_iter()
+                .chain(page.plain.map(|plain| plain.content.as_slice()))
+                .map(sha256)
+                .collect(),
             style: sha256(page.css.as_bytes()),
             layout,
         })
@@ -150,7 +154,7 @@ impl Manifest<'_> {
                 let document = json!({
                     "file": frame.built.file,
                     "integrity": sha384(&frame.built.content),
-                    "script_hashes": [frame.script],
+                    "script_hashes": frame.scripts,
                     "style_hashes": [frame.style],
                 });
                 (frame.layout.clone(), document)
@@ -270,6 +274,7 @@ mod tests {
             css: "t",
             script: "s",
             wasm: None,
+            plain: None,
         };
         let documents = [CARD, "split"]
             .map(|layout| Frame::new(layout.to_owned(), "aaaa".to_owned(), &page).expect("brotli"));

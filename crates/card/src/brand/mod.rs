@@ -55,6 +55,17 @@ impl Brand {
             .collect()
     }
 
+    /// Every issuer range as first prefix, last prefix and brand, and those of co-badges: what another language needs to
+    /// follow the same rules (`checkout-wasm/src/tables.rs`).
+    pub fn all_ranges() -> [impl Iterator<Item = (u32, u32, Self)>; 2] {
+        [RANGES, CO_BADGES].map(|ranges| {
+            ranges.iter().map(|range| {
+                let (from, to) = range.bounds();
+                (from, to, range.brand)
+            })
+        })
+    }
+
     /// The brand with this wire name.
     #[must_use]
     pub fn from_id(id: &str) -> Option<Self> {

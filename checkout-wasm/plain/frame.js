@@ -1,0 +1,403 @@
+/**
+ * The frame without WebAssembly: it takes over the form that the document brought, with what was typed meanwhile, and does
+ * for it what `src/browser/frame.rs` does. The last of the files that the build makes one script of.
+ *
+ * `parts` are the functions of the document's own script that both share: what seals, posts, watches, dresses and labels.
+ */
+import { Channel } from "./channel.js";
+import { editCvc, editExpiry, editNumber } from "./edit.js";
+import { CARD_FIELDS, faultOfCode, FIELDS, fieldOf, Form, NOTHING_ASKED, say, sayFault } from "./form.js";
+import {
+  brandOfId,
+  digitsOf,
+  isPostalNumeric,
+  monthOf,
+  parseCountry,
+  parseExpiry,
+  parseName,
+  parsePostalCode,
+  setOf,
+  UNKNOWN,
+} from "./rules.js";
+import { Refusal, Vault } from "./vault.js";
+
+/** What the page may say at most, in bytes. */
+const MAX_MESSAGE = 500;
+
+/** After this long without a key what was typed is wiped. */
+const IDLE_MS = 15 * 60 * 1000;
+
+const { parts } = document.querySelector("script[src]");
+const query = new URLSearchParams(location.search);
+const key = query.get("key") ?? "";
+const layout = query.get("layout");
+const mode = key.startsWith("pk_live_") ? "live" : "test";
+const isSplit = layout === "split";
+const isCard = !isSplit && layout !== "cvc";
+/** The fields of each document. */
+const groups = isSplit ? CARD_FIELDS.map((field) => [field]) : [isCard ? CARD_FIELDS : ["cvc"]];
+
+const form = new Form(mode, layout === "cvc");
+const channel = new Channel();
+const vault = new Vault(key, parts);
+/** The document that each field's input is in. */
+const documents = {};
+/** Digits in each input before the event at hand. */
+const digitsBefore = {};
+/** The facts that the page knows; an empty form is no news. In a split form each field's. */
+const told = {};
+let options = {};
+let asked = {};
+let words = {};
+let message = "";
+let looks = 0;
+let idle;
+let offered = "";
+
+const today = () => monthOf(Date.now());
+const inputOf = (field) => documents[field]?.getElementById(field);
+const valueOf = (field) => inputOf(field)?.value ?? "";
+/** Which field of a split form a message is about; else the form. */
+const of = (fields) => (isSplit ? { field: fields[0] } : {});
+
+const read = () =>
+  form.read(
+    {
+      number: digitsOf(valueOf("number")),
+      expiry: valueOf("expiry"),
+      cvc: digitsOf(valueOf("cvc")),
+      name: valueOf("name"),
+      postal: valueOf("postal"),
+    },
+    today(),
+  );
+
+const factsOf = (fields) => {
+  const some = isSplit ? fields : FIELDS;
+  const fault = isSplit ? form.shown(fields[0]) : form.firstShown();
+  return {
+    empty: form.isEmpty(some),
+    complete: form.isComplete(some),
+    brand: form.brand.id,
+    brands: form.possible.map(({ id }) => id),
+    networks: form.choices().map(({ id }) => id),
+    network: form.network()?.id ?? null,
+    error: fault && { type: "validation_error", code: fault },
+  };
+};
+
+const inWords = (fault) => sayFault(words, fault, form.brand);
+
+/** Says what changed, to the eye, to the ear and to the page. */
+function show() {
+  const first = form.firstShown();
+  for (const field of CARD_FIELDS) {
+    const [page, input] = [documents[field], inputOf(field)];
+    if (!input) continue;
+    const fault = form.shown(field);
+    const text = page.getElementById(`${field}-fault`);
+    input.setAttribute("aria-invalid", String(Boolean(fault)));
+    text.hidden = !fault;
+    text.textContent = fault ? inWords(fault) : "";
+  }
+  if (inputOf("cvc")) inputOf("cvc").placeholder = form.brand.cvcLabel;
+  const badge = documents.number?.getElementById("number-brand");
+  if (badge) {
+    badge.hidden = form.brand === UNKNOWN;
+    badge.textContent = badge.hidden ? "" : form.brand.name;
+  }
+  if (!isSplit) {
+    const below = document.querySelector(".message");
+    below.hidden = !message;
+    below.textContent = message;
+    document.querySelector(".said").textContent = first ? inWords(first) : message;
+  }
+  if (isCard) showExtras();
+  tellChange();
+}
+
+function showExtras() {
+  for (const field of ["name", "postal"].filter((field) => form.has(field))) {
+    const fault = form.shown(field);
+    parts.mark(field, fault ? inWords(fault) : "");
+  }
+  const choices = form.choices().map(({ id, name }) => [id, name]);
+  if (offered === (offered = choices.join())) return;
+  parts.offer(choices, form.network()?.id ?? "");
+}
+
+function tellChange() {
+  if (!channel.isOpen) return;
+  for (const fields of groups) {
+    const facts = factsOf(fields);
+    const now = JSON.stringify(facts);
+    if (told[fields[0]] === now) continue;
+    told[fields[0]] = now;
+    if (facts.error) facts.error.message = inWords(facts.error.code);
+    channel.tell("change", { ...of(fields), facts });
+  }
+}
+
+/** The page's words, as text and of a length that stays readable. */
+function tellBuyer(text) {
+  if (new TextEncoder().encode(text).length <= MAX_MESSAGE) message = text;
+}
+
+const isFocused = (input) => input.ownerDocument.activeElement === input;
+const focus = (field) => inputOf(field)?.focus();
+
+/** An input event: the text is regrouped, the caret kept, the facts told. */
+function typed(field, inputType) {
+  const input = inputOf(field);
+  const { value: text } = input;
+  const before = { text, caret: input.selectionStart ?? text.length, digitsBefore: digitsBefore[field] ?? 0, inputType };
+  const edit = { number: editNumber, expiry: editExpiry, cvc: (typed) => editCvc(typed, form.brand) }[field];
+  const shown = edit ? edit(before) : { text, digits: 0 };
+  digitsBefore[field] = shown.digits;
+  if (shown.text !== text) {
+    input.value = shown.text;
+    // Autofill writes where the focus is not, and Safari moves the focus to a caret that is set.
+    if (isFocused(input)) input.setSelectionRange(shown.caret, shown.caret);
+  }
+  clearTimeout(idle);
+  idle = setTimeout(() => clear(["number", "cvc"]), IDLE_MS);
+  vault.prepare();
+  tellBuyer("");
+  read();
+  show();
+}
+
+function clear(fields) {
+  for (const field of fields) {
+    const input = inputOf(field);
+    if (input) input.value = "";
+    digitsBefore[field] = 0;
+  }
+  read();
+  show();
+}
+
+/** The buyer picked: a network by its radio, or the country. */
+function picked({ id, value }) {
+  if (id === "country") ask(form.asks, parseCountry(value));
+  else if (brandOfId(id)) {
+    form.choose(brandOfId(id));
+    show();
+  }
+}
+
+function listen(page, fields) {
+  const isInside = ({ relatedTarget }) => Boolean(relatedTarget);
+  const fieldAt = ({ target }) => FIELDS.find((field) => field === target.id);
+  page.addEventListener("input", (event) => {
+    const field = fieldAt(event);
+    // Autofill dispatches a plain Event: it has no `inputType`, which reads as no deletion.
+    if (field) typed(field, event.inputType);
+    else picked(event.target);
+  });
+  page.addEventListener("focusin", (event) => isInside(event) || channel.tell("focus", of(fields)));
+  page.addEventListener("focusout", (event) => {
+    const field = fieldAt(event);
+    if (field) {
+      form.left(field);
+      show();
+    }
+    if (!isInside(event)) channel.tell("blur", of(fields));
+  });
+  page.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape" || key === "Enter") channel.tell(key.toLowerCase(), of(fields));
+  });
+  // Out of sight, for the back button or for good: a document must not keep a card.
+  page.defaultView.addEventListener("pagehide", () => clear(isSplit ? fields : FIELDS));
+}
+
+/** Takes over a document that holds these fields, with what was typed before there was anybody to read it. */
+function takeOver(fields, page) {
+  for (const field of fields) documents[field] = page;
+  if (isCard) documents.name = documents.postal = page;
+  if (isSplit) parts.addDocument(page);
+  listen(page, fields);
+  for (const field of fields) {
+    digitsBefore[field] = 0;
+    if (valueOf(field)) typed(field, "");
+  }
+  read();
+  show();
+  if (channel.isOpen) greet(fields, page);
+}
+
+/** Shows a document to the page: it has its look, and reports itself. */
+function greet(fields, page) {
+  look(page);
+  parts.watch(
+    page,
+    (height) => channel.tell("height", { ...of(fields), height }),
+    (state) => channel.tell("visibility", { ...of(fields), state }),
+  );
+  channel.tell("ready", of(fields));
+}
+
+const refuse = (option) => channel.tell("refused", { option });
+
+/** Gives a document the look that the page asked for last. */
+function look(page) {
+  const refused = parts.dress(page, options?.appearance);
+  if (refused) refuse(refused);
+  for (const id of [...FIELDS, "country", "save"]) page.getElementById(id)?.toggleAttribute("disabled", Boolean(options?.disabled));
+}
+
+/** The brands of a list in the page's options. */
+function brandsIn(name) {
+  if (!Array.isArray(options?.[name])) return undefined;
+  return options[name].flatMap((id) => {
+    const brand = brandOfId(id);
+    if (!brand) refuse(name);
+    return brand ?? [];
+  });
+}
+
+/** Takes the page's options: what the form asks for at once, its words when they are there. */
+async function heed(given) {
+  options = given;
+  asked = options?.fields ?? {};
+  const allowed = brandsIn("allowedBrands");
+  const asks = {
+    name: Boolean(asked.name),
+    postalCode: Boolean(asked.postalCode),
+    country: Boolean(asked.country),
+    save: Boolean(asked.saveCard),
+    allowed: allowed ? setOf(allowed) : null,
+    preferred: (brandsIn("preferredNetwork") ?? []).slice(0, 4),
+  };
+  const locale = typeof options?.locale == "string" ? options.locale : undefined;
+  const regions = parts.localeOf(locale).split("-").slice(1);
+  ask(asks, [options?.country, ...regions].map(parseCountry).find(Boolean));
+  const current = (looks += 1);
+  const loaded = await parts.loadWords(locale, options?.words);
+  if (looks !== current) return;
+  words = loaded;
+  // What is wrong is said anew, and countries have other names.
+  ask(form.asks, form.country);
+}
+
+function ask(asks, country) {
+  if (isCard) {
+    parts.arrange(asked, country ?? "", isPostalNumeric(country));
+    form.ask(asks, country);
+  } else {
+    // Other layouts have the card's own fields and no more.
+    form.ask({ ...NOTHING_ASKED, allowed: asks.allowed, preferred: asks.preferred }, country);
+  }
+  read();
+  show();
+}
+
+/** What the page may ask; `field` is the one it is about. */
+const COMMANDS = {
+  focus: ({ field }) => {
+    const fault = form.firstShown();
+    focus(field ?? (fault ? fieldOf(fault) : groups[0][0]));
+  },
+  blur: () => FIELDS.map(inputOf).forEach((input) => input && isFocused(input) && input.blur()),
+  clear: ({ field }) => clear(field ? [field] : FIELDS),
+  update: ({ field, options }) => {
+    heed(options);
+    for (const fields of groups) if ((!field || fields.includes(field)) && documents[fields[0]]) look(documents[fields[0]]);
+  },
+  validate: () => {
+    form.submitted();
+    show();
+  },
+  error: ({ message }) => {
+    tellBuyer(message);
+    show();
+  },
+  // The driver of a merchant's own browser tests. In live mode nobody fills but the buyer.
+  fill: ({ fields }) => {
+    for (const field of FIELDS) {
+      const input = mode === "test" && typeof fields?.[field] == "string" && inputOf(field);
+      if (!input) continue;
+      input.value = fields[field];
+      typed(field, "");
+      form.left(field);
+      show();
+    }
+  },
+  tokenise: async ({ id, name }) => answer(id, await tokenise(name).catch((refused) => refused)),
+};
+
+/** The card's JSON for sealing, in the contract's order. */
+function plaintext(name) {
+  const cvc = digitsOf(valueOf("cvc"));
+  if (layout === "cvc") return JSON.stringify({ cvc });
+  const { year, month } = parseExpiry(valueOf("expiry"), today());
+  const { asks } = form;
+  return JSON.stringify({
+    number: digitsOf(valueOf("number")),
+    exp_month: month,
+    exp_year: year,
+    cvc,
+    name: asks.name ? parseName(valueOf("name")) : name,
+    postal_code: parsePostalCode(valueOf("postal")),
+    country: asks.country || asks.postalCode ? form.country : undefined,
+    network: form.network()?.id,
+  });
+}
+
+async function tokenise(given) {
+  tellBuyer("");
+  read();
+  const fault = form.submitted();
+  show();
+  if (fault) {
+    focus(fieldOf(fault));
+    throw new Refusal("validation_error", fault, inWords(fault));
+  }
+  const name = typeof given == "string" && !form.asks.name ? given : undefined;
+  if (name !== undefined && !parseName(name)) throw new Refusal("validation_error", "invalid_name", inWords("invalid_name"));
+  const token = await vault.tokenise(plaintext(name && parseName(name)));
+  const save = document.getElementById("save");
+  return save ? { ...token, save_card: save.checked } : token;
+}
+
+function answer(id, result) {
+  if (!(result instanceof Error)) {
+    // PCI DSS 3.3.1 in spirit: number and code have done their work, and nobody else shall read them here.
+    clear(["number", "cvc"]);
+    channel.tell("token", { id, token: result });
+    return;
+  }
+  const { type, code, message } = result instanceof Refusal ? result : Refusal.failed();
+  const fault = faultOfCode(code);
+  if (fault) {
+    form.refused(fault);
+    show();
+  }
+  const own = code === "network" ? say(words, "offline") : message || say(words, "failed");
+  channel.tell("token", { id, error: { type, code, message: fault ? inWords(fault) : own } });
+}
+
+for (const fields of groups) told[fields[0]] = JSON.stringify(factsOf(fields));
+if (isSplit) {
+  parts.findSiblings((field, page) => {
+    if (CARD_FIELDS.includes(field) && documents[field] !== page) takeOver([field], page);
+  });
+} else {
+  takeOver(groups[0], document);
+}
+channel.open(
+  query.get("origin") ?? "",
+  (given) => {
+    if (!isSecureContext) {
+      // Without a secure context there is no WebCrypto, and without it no sealing.
+      channel.tell("loaderror", { reason: "insecure_context" });
+      return;
+    }
+    vault.bind(typeof given?.session == "string" ? given.session : undefined);
+    heed(given);
+    if (isSplit) channel.tell("ready");
+    for (const fields of groups) if (documents[fields[0]]) greet(fields, documents[fields[0]]);
+    tellChange();
+  },
+  (message) => COMMANDS[message.type](message),
+);
