@@ -51,7 +51,7 @@
     offline: "The browser is offline.",
     timeout: "The card form did not answer in time.",
     insecure_context: "The card form needs https.",
-    wasm_unavailable: "The card form needs WebAssembly.",
+    wasm_unavailable: "The card form could not start.",
     frame_reloaded: "The card form was lost. Fill it in again.",
   };
 

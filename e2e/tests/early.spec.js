@@ -1,6 +1,6 @@
 /** The form is in the document from its first byte: it takes keys while the wasm is on its way, and nothing typed is lost. */
 import { expect, test } from '@playwright/test';
-import { CardFields } from '../pages/card-fields.js';
+import { CardFields, ENGINE } from '../pages/card-fields.js';
 import { serve } from '../pages/serve.js';
 import { demos } from '../pages/shop.js';
 
