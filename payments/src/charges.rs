@@ -35,7 +35,7 @@ pub const LISTED: Listed = Listed {
               (select b.id from balance_transactions b where b.source = charges.id and b.type = 'charge') as balance_transaction, \
               three_d_secure, \
               (select cast(count(*) as bigint) from disputes d where d.charge = charges.id), advice_code, \
-              risk, (select id from reviews r where r.charge = charges.id) as review",
+              risk, (select id from reviews r where r.charge = charges.id) as review, capture_before",
 };
 
 /// A charge's customer is its intent's.
@@ -71,6 +71,8 @@ pub struct Charge {
     /// What the fraud rules said of it.
     pub risk: Option<Assessment>,
     review: Option<String>,
+    /// Of an authorisation: until when it can be captured, Unix seconds.
+    pub capture_before: Option<i64>,
 }
 
 impl Charge {
@@ -113,6 +115,7 @@ impl Charge {
             disputed: false,
             risk: attempt.carried.risk.clone(),
             review: None,
+            capture_before: None,
         }
     }
 
@@ -172,6 +175,7 @@ impl Charge {
             disputed: row.get::<i64>(32)? > 0,
             risk: risk.as_deref().map(from_column).transpose()?,
             review: row.get(35)?,
+            capture_before: row.get(36)?,
         })
     }
 
@@ -192,9 +196,9 @@ impl Charge {
             "insert into charges (id, merchant, livemode, created_ms, intent, attempt, payment_method, amount, currency,
                  status, captured, amount_captured, acquirer, acquirer_payment, response_code, authorization_code,
                  network_transaction_id, cvc_result, avs_result, failure_code, decline_code, failure_message,
-                 advice_code, risk)
+                 advice_code, risk, capture_before, expiry_check_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                 $22, $23, $24)",
+                 $22, $23, $24, $25, $25)",
             params![
                 &self.id,
                 &self.owner.merchant,
@@ -220,6 +224,7 @@ impl Charge {
                 failure.as_ref().map(|f| f.2.clone()),
                 facts.advice_code,
                 self.risk.as_ref().map(|risk| json!(risk).to_string()),
+                self.capture_before,
             ],
         )?;
         Ok(())
@@ -328,6 +333,7 @@ impl Charge {
             "amount_authorized": approved.then_some(self.amount),
             "authorization_code": self.facts.authorization_code,
             "brand": brand,
+            "capture_before": self.capture_before,
             "checks": {
                 "address_line1_check": line1,
                 "address_postal_code_check": postal_code,

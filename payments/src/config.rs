@@ -42,6 +42,9 @@ pub struct AcquirerConfig {
     /// How long an open breaker keeps payments away, milliseconds.
     #[serde(default = "default_breaker_open_ms")]
     pub breaker_open_ms: i64,
+    /// How long it holds an authorisation that is not captured; afterwards it is asked whether it still does.
+    #[serde(default = "default_authorisation_days")]
+    pub authorisation_days: i64,
     /// Whether it takes reversals by our reference.
     #[serde(default = "default_reversal")]
     pub reversal: bool,
@@ -104,6 +107,10 @@ fn default_breaker_open_ms() -> i64 {
     10_000
 }
 
+fn default_authorisation_days() -> i64 {
+    7
+}
+
 fn default_reversal() -> bool {
     true
 }
@@ -139,6 +146,11 @@ pub fn acquirers(path: &Path) -> anyhow::Result<Vec<AcquirerConfig>> {
         ensure!(
             acquirer.settle_after_s >= 0,
             "acquirer {}: settle_after_s is negative",
+            acquirer.name
+        );
+        ensure!(
+            acquirer.authorisation_days > 0,
+            "acquirer {}: authorisation_days must be 1 or more",
             acquirer.name
         );
         acquirer.base_url = acquirer.base_url.trim_end_matches('/').to_owned();

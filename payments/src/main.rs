@@ -23,6 +23,7 @@ mod doctor;
 mod error;
 mod events;
 mod exchange;
+mod expiry;
 mod http;
 mod intents;
 mod late;
@@ -73,6 +74,7 @@ const MIGRATIONS: &[Migration] = &[
     ("0007_disputes", include_str!("schema/0007_disputes.sql")),
     ("0008_checkout", include_str!("schema/0008_checkout.sql")),
     ("0009_risk", include_str!("schema/0009_risk.sql")),
+    ("0010_expiry", include_str!("schema/0010_expiry.sql")),
 ];
 
 fn main() -> anyhow::Result<()> {

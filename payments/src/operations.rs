@@ -269,7 +269,7 @@ impl Step<'_, '_> {
     fn captured(&mut self) -> Result<(), Error> {
         let amount = self.operation.amount;
         self.tx.execute(
-            "update charges set captured = 1, amount_captured = $2 where id = $1",
+            "update charges set captured = 1, amount_captured = $2, expiry_check_at = null where id = $1",
             params![&self.charge.id, amount],
         )?;
         self.tx.execute(
@@ -287,6 +287,10 @@ impl Step<'_, '_> {
             "update payment_intents set status = 'canceled', amount_capturable = 0, canceled_at = $2,
                  cancellation_reason = $3 where id = $1 and status = 'processing'",
             params![&self.operation.intent, self.now_ms.div_euclid(1000), self.operation.reason.clone()],
+        )?;
+        self.tx.execute(
+            "update charges set expiry_check_at = null where id = $1",
+            params![&self.charge.id],
         )?;
         ledger::release_hold(self.tx, self.charge, self.now_ms)?;
         self.close_review("canceled")?;

@@ -114,7 +114,8 @@ pub async fn settle(
         _ => None,
     };
     let (settling, outcome) = (attempt.clone(), outcome.clone());
-    let fees = app.acquirer(&attempt.acquirer)?.fees().clone();
+    let acquirer = app.acquirer(&attempt.acquirer)?;
+    let (fees, authorisation_days) = (acquirer.fees().clone(), acquirer.authorisation_days());
     let write = move |tx: &mut Tx<'_>| {
         let mut step = Step {
             tx,
@@ -122,6 +123,7 @@ pub async fn settle(
             seal: &shared.seal,
             attempt: &settling,
             fees: &fees,
+            authorisation_days,
             now_ms,
         };
         match &outcome {
@@ -173,6 +175,8 @@ struct Step<'a, 'c> {
     seal: &'a Seal,
     attempt: &'a Attempt,
     fees: &'a Fees,
+    /// How long the acquirer holds what is not captured.
+    authorisation_days: i64,
     now_ms: i64,
 }
 
@@ -204,7 +208,11 @@ impl Step<'_, '_> {
 
     fn approved(&mut self, payment: &Payment) -> Result<bool, Error> {
         let captured = payment.verdict == Verdict::Captured;
-        let charge = self.charge(payment, None);
+        let mut charge = self.charge(payment, None);
+        if !captured {
+            let held_s = self.authorisation_days * 24 * 60 * 60;
+            charge.capture_before = Some(self.now_ms.div_euclid(1000) + held_s);
+        }
         let state = if captured { "captured" } else { "authorized" };
         if !self.leave_open(state, Some(&charge.id), None)? {
             return Ok(false);

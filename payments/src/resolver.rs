@@ -13,6 +13,7 @@ use crate::attempts::{self, Attempt};
 use crate::checkout::lifecycle;
 use crate::disputes;
 use crate::error::Error;
+use crate::expiry;
 use crate::http::idempotency;
 use crate::late;
 use crate::operate;
@@ -107,6 +108,14 @@ async fn once(app: &App) -> Result<(), Error> {
         tokio::spawn(async move {
             if let Err(error) = late::look(&app, &attempt).await {
                 tracing::error!(attempt = attempt.id, %error, "a late approval could not be looked for");
+            }
+        });
+    }
+    for attempt in expiry::due(app).await? {
+        let app = app.clone();
+        tokio::spawn(async move {
+            if let Err(error) = expiry::look(&app, &attempt).await {
+                tracing::error!(attempt = attempt.id, %error, "an authorisation's expiry could not be looked at");
             }
         });
     }

@@ -60,6 +60,11 @@ impl Acquirer {
         &self.config.fees
     }
 
+    /// How long it holds an authorisation that is not captured.
+    pub fn authorisation_days(&self) -> i64 {
+        self.config.authorisation_days
+    }
+
     pub fn name(&self) -> &str {
         &self.config.name
     }

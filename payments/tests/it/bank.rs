@@ -75,7 +75,7 @@ pub struct Book {
     /// The vault's recorded attempts.
     attempts: HashMap<String, Value>,
     /// The acquirer's payments, by their id.
-    payments: HashMap<String, Value>,
+    pub payments: HashMap<String, Value>,
     /// The acquirer's operations, by our reference: kind, payment, amount.
     operations: HashMap<String, (String, String, i64)>,
     pub forwards: Vec<Value>,

@@ -13,6 +13,7 @@ mod checkout;
 mod cli;
 mod customers;
 mod deliveries;
+mod expiry;
 mod failover;
 mod idempotency;
 mod matrix;

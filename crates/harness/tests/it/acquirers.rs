@@ -51,6 +51,7 @@ async fn three_dialects_are_one_and_every_fault_converges() {
     }
     world.books_agree().await;
     world.a_day_later().await;
+    world.authorisations_expire().await;
 }
 
 async fn post(payments: &Http, path: &str, form: &[(&str, &str)]) -> Answer {
@@ -419,6 +420,32 @@ impl World {
             tokio::time::sleep(Duration::from_millis(500)).await;
         };
         assert!(today.len() > 30, "{}", today.len());
+    }
+
+    /// What nobody captures, each acquirer lets go of after a week, and says so.
+    async fn authorisations_expire(&self) {
+        let mut held = vec![];
+        for (name, dialect) in ACQUIRERS {
+            self.only(name).await;
+            let manual = [("capture_method", "manual")];
+            let intent = self.pay(4000, "4242424242424242", &manual).await;
+            assert_eq!(intent["status"], "requires_capture", "{dialect}: {intent}");
+            held.push((dialect, intent["id"].as_str().expect("an id").to_owned()));
+        }
+        std::fs::write(self.demo.data_dir.join("clock"), "700000").expect("written");
+        let until = Instant::now() + Duration::from_secs(90);
+        for (dialect, id) in held {
+            loop {
+                let path = format!("/v1/payment_intents/{id}");
+                let intent = self.payments.get(&path).await.json;
+                if intent["status"] == "canceled" {
+                    assert_eq!(intent["cancellation_reason"], "automatic", "{dialect}");
+                    break;
+                }
+                assert!(Instant::now() < until, "{dialect}: {intent}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
     }
 
     // The charges' balance transactions: settled ones are there at midnight of the file's day.
