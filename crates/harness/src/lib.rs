@@ -1,8 +1,10 @@
 //! Tests only: fresh databases on every store ([`database`]), HTTP as a client would speak it ([`http`]), and the
-//! built programs as processes ([`programs`], [`vault`]).
+//! built programs as processes ([`programs`], [`process`], [`vault`], [`payments`]).
 
 pub mod database;
 pub mod http;
+pub mod payments;
+pub mod process;
 pub mod programs;
 pub mod vault;
 

@@ -1,19 +1,15 @@
 //! `token-vault` as a process: the built program, on ports and a database of its own, to be killed and started again.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use store::Location;
 
 use crate::Http;
-
-/// The program has this long to become ready.
-const START: Duration = Duration::from_secs(30);
+use crate::process::{Program, free_ports};
 
 /// What every process of one vault shares: program, database, root key, clock, destinations.
 #[derive(Clone)]
@@ -37,9 +33,8 @@ pub struct Merchant {
 
 /// A running process. Dropping it kills it.
 pub struct Process {
-    installation: Installation,
     ports: [u16; 3],
-    child: Option<Child>,
+    program: Program,
 }
 
 impl Installation {
@@ -65,13 +60,9 @@ impl Installation {
         fs::write(frame.join("frame.html"), "")?;
         fs::write(folder.join("clock"), "0")?;
         fs::write(folder.join("destinations.toml"), destinations)?;
-        let database = match location {
-            Location::Sqlite(path) => format!("sqlite:{}", path.display()),
-            Location::Postgres(url) => url.clone(),
-        };
         Ok(Self {
             program,
-            database,
+            database: crate::payments::location(location),
             folder: folder.to_owned(),
             options: vec![],
         })
@@ -129,6 +120,31 @@ impl Installation {
         })
     }
 
+    /// An `sk_` of a merchant, as its own server has it.
+    ///
+    /// # Errors
+    /// What the program said.
+    pub fn secret_key(&self, merchant: &Merchant) -> anyhow::Result<String> {
+        let make = ["keys", "create", "--kind", "sk", "--merchant", &merchant.id];
+        self.operator(&make, "key")
+    }
+
+    /// The `svc_` of a payments that a merchant is linked to.
+    ///
+    /// # Errors
+    /// What the program said.
+    pub fn service_key(&self, merchant: &Merchant) -> anyhow::Result<String> {
+        let make = [
+            "keys",
+            "create",
+            "--kind",
+            "svc",
+            "--merchant",
+            &merchant.id,
+        ];
+        self.operator(&[&make[..], &["--scope", "fingerprint"]].concat(), "key")
+    }
+
     /// What `audit verify` says, against every checkpoint that was made.
     ///
     /// # Errors
@@ -166,24 +182,39 @@ impl Installation {
     /// # Errors
     /// When it does not become ready.
     pub async fn start(&self) -> anyhow::Result<Process> {
-        // Held together until all are known, so that no two are the same.
-        let free = [
-            TcpListener::bind("127.0.0.1:0")?,
-            TcpListener::bind("127.0.0.1:0")?,
-            TcpListener::bind("127.0.0.1:0")?,
-        ];
-        let mut ports = [0; 3];
-        for (port, listener) in ports.iter_mut().zip(&free) {
-            *port = listener.local_addr()?.port();
-        }
-        drop(free);
+        let ports = free_ports()?;
         let mut process = Process {
-            installation: self.clone(),
+            program: self.process(ports),
             ports,
-            child: None,
         };
         process.start().await?;
         Ok(process)
+    }
+
+    fn process(&self, ports: [u16; 3]) -> Program {
+        let [public, private, admin] = ports.map(|port| format!("127.0.0.1:{port}"));
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let ready = format!("http://{admin}");
+        let named = [
+            ("--database", self.database.clone()),
+            ("--public", public),
+            ("--private", private),
+            ("--admin", admin),
+            ("--root-key-file", path("root.json")),
+            ("--frame-dir", path("frame")),
+            ("--destinations", path("destinations.toml")),
+            ("--clock-file", path("clock")),
+            ("--audit-checkpoints", path("checkpoints.jsonl")),
+        ];
+        let named = named
+            .into_iter()
+            .flat_map(|(name, value)| [name.to_owned(), value]);
+        let arguments = std::iter::once("serve".to_owned())
+            .chain(named)
+            .chain(self.options.clone())
+            .collect();
+        let log = self.folder.join(format!("vault-{}.log", ports[1]));
+        Program::new(self.program.clone(), arguments, ready, log)
     }
 }
 
@@ -193,58 +224,7 @@ impl Process {
     /// # Errors
     /// When it does not become ready.
     pub async fn start(&mut self) -> anyhow::Result<()> {
-        let here = &self.installation;
-        let [public, private, admin] = self.ports.map(|port| format!("127.0.0.1:{port}"));
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(here.folder.join(format!("vault-{}.log", self.ports[1])))?;
-        let child = Command::new(&here.program)
-            .args(["serve", "--database", &here.database])
-            .args(["--public", &public, "--private", &private])
-            .args(["--admin", &admin])
-            .arg("--root-key-file")
-            .arg(here.folder.join("root.json"))
-            .arg("--frame-dir")
-            .arg(here.folder.join("frame"))
-            .arg("--destinations")
-            .arg(here.folder.join("destinations.toml"))
-            .arg("--clock-file")
-            .arg(here.folder.join("clock"))
-            .arg("--audit-checkpoints")
-            .arg(here.folder.join("checkpoints.jsonl"))
-            .args(&here.options)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        self.child = Some(child);
-        self.until_ready().await
-    }
-
-    async fn until_ready(&mut self) -> anyhow::Result<()> {
-        let client = service::Client::new(Duration::from_secs(1), Duration::from_secs(2));
-        let started = Instant::now();
-        while started.elapsed() < START {
-            let child = self.child.as_mut().context("not started")?;
-            if let Some(status) = child.try_wait()? {
-                bail!("token-vault ended ({status}); {}", self.log_tail());
-            }
-            let request = http::Request::get(format!("{}/readyz", self.admin()));
-            let answer = client.send(request.body(bytes::Bytes::new())?).await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        bail!("token-vault is not ready; {}", self.log_tail());
-    }
-
-    fn log_tail(&self) -> String {
-        let name = format!("vault-{}.log", self.ports[1]);
-        let log = fs::read_to_string(self.installation.folder.join(name)).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().rev().take(5).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        self.program.start().await
     }
 
     /// `kill -9`: no handler runs, nothing is flushed.
@@ -252,17 +232,13 @@ impl Process {
     /// # Errors
     /// When it cannot be killed.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        if let Some(mut child) = self.child.take() {
-            child.kill()?;
-            child.wait()?;
-        }
-        Ok(())
+        self.program.kill()
     }
 
     /// The process id, while it runs.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.program.id()
     }
 
     /// Base URL of the public listener.
@@ -287,11 +263,5 @@ impl Process {
     #[must_use]
     pub fn of(&self, merchant: &Merchant) -> Http {
         Http::new(&self.private()).bearer(&merchant.restricted)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.kill();
     }
 }

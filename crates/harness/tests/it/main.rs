@@ -3,5 +3,7 @@
 
 mod acquirers;
 mod canary;
+mod gate;
 mod house;
+mod kills;
 mod walls;
