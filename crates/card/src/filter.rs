@@ -79,8 +79,9 @@ fn uuid(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 fn looks_like_card_number(digits: &str) -> bool {
-    let brand = Brand::of(digits);
-    brand != Brand::Unknown && number::state(digits) == number::State::Valid
+    number::LENGTHS.contains(&digits.len())
+        && number::state(digits) == number::State::Valid
+        && Brand::of(digits) != Brand::Unknown
 }
 
 #[cfg(test)]

@@ -11,15 +11,16 @@ mod set;
 pub use facts::{Brand, Facts, Lengths};
 pub use set::Brands;
 
-use ranges::{CO_BADGES, RANGES};
+use ranges::{CO_BADGES, Head, RANGES};
 
 impl Brand {
     /// The brand of a whole or partial number; [`Brand::Unknown`] until the digits settle it.
     #[must_use]
     pub fn of(digits: &str) -> Self {
+        let head = Head::of(digits);
         RANGES
             .iter()
-            .filter(|range| range.holds(digits))
+            .filter(|range| range.holds(&head))
             .max_by_key(|range| range.prefix())
             .map_or(Self::Unknown, |range| range.brand)
     }
@@ -28,10 +29,10 @@ impl Brand {
     /// more digits may still reveal. All of them while nothing is typed.
     #[must_use]
     pub fn possible(digits: &str) -> Brands {
-        let settled = Self::of(digits);
+        let (settled, head) = (Self::of(digits), Head::of(digits));
         RANGES
             .iter()
-            .filter(|range| range.prefix() > digits.len() && range.may_hold(digits))
+            .filter(|range| range.prefix() > digits.len() && range.may_hold(&head))
             .map(|range| range.brand)
             .chain((settled != Self::Unknown).then_some(settled))
             .collect()
@@ -47,9 +48,10 @@ impl Brand {
         if brand == Self::Unknown {
             return Brands::default();
         }
+        let head = Head::of(digits);
         CO_BADGES
             .iter()
-            .filter(|range| range.holds(digits))
+            .filter(|range| range.holds(&head))
             .map(|range| range.brand)
             .chain([brand])
             .collect()

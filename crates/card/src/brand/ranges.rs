@@ -7,27 +7,57 @@
 
 use super::Brand;
 
-/// Prefixes from `from` to `from + span`, both taken; they have the digits of `from`.
+/// Prefixes from `from` to `from + span`, both taken; they have `prefix` digits.
 pub struct Range {
     from: u32,
     span: u16,
+    prefix: u8,
     /// Whose they are.
     pub brand: Brand,
 }
 
+/// The longest prefix of a range.
+const LONGEST: usize = 8;
+
+/// What the ranges look at of a number: the prefixes of each length, read once.
+pub struct Head {
+    /// The first digits as a number, by how many they are.
+    prefixes: [u32; LONGEST + 1],
+    /// How many there are.
+    known: usize,
+}
+
+impl Head {
+    /// Of a number, or of what is typed of it; what is no digit ends it.
+    pub fn of(digits: &str) -> Self {
+        let mut head = Self {
+            prefixes: [0; LONGEST + 1],
+            known: 0,
+        };
+        for b in digits.bytes().take(LONGEST).take_while(u8::is_ascii_digit) {
+            let longer = head.prefixes[head.known] * 10 + u32::from(b - b'0');
+            head.known += 1;
+            head.prefixes[head.known] = longer;
+        }
+        head
+    }
+}
+
 impl Range {
     const fn new(from: u32, to: u32, brand: Brand) -> Self {
-        assert!(from <= to && to - from <= u16::MAX as u32);
+        let prefix = from.ilog10() as u8 + 1;
+        assert!(from <= to && to - from <= u16::MAX as u32 && prefix as usize <= LONGEST);
         Self {
             from,
             span: (to - from) as u16,
+            prefix,
             brand,
         }
     }
 
     /// How many digits the prefix has.
     pub fn prefix(&self) -> usize {
-        self.from.ilog10() as usize + 1
+        usize::from(self.prefix)
     }
 
     /// The first and the last prefix.
@@ -35,20 +65,19 @@ impl Range {
         (self.from, self.from + u32::from(self.span))
     }
 
-    /// Whether a number that begins with `digits` is in the range.
-    pub fn holds(&self, digits: &str) -> bool {
-        self.prefix() <= digits.len() && self.may_hold(digits)
+    /// Whether a number that begins so is in the range.
+    pub fn holds(&self, head: &Head) -> bool {
+        let prefix = self.prefix();
+        let (from, to) = self.bounds();
+        prefix <= head.known && (from..=to).contains(&head.prefixes[prefix])
     }
 
     /// Whether more digits may bring it into the range, or it is there.
-    pub fn may_hold(&self, digits: &str) -> bool {
-        let known = self.prefix().min(digits.len());
+    pub fn may_hold(&self, head: &Head) -> bool {
+        let known = self.prefix().min(head.known);
         let scale = 10u32.pow((self.prefix() - known) as u32);
         let (from, to) = self.bounds();
-        let begin = &digits.as_bytes()[..known];
-        begin.iter().all(u8::is_ascii_digit)
-            && (from / scale..=to / scale)
-                .contains(&begin.iter().fold(0, |n, b| n * 10 + u32::from(b - b'0')))
+        (from / scale..=to / scale).contains(&head.prefixes[known])
     }
 }
 
