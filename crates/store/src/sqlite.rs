@@ -4,6 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::job::{Inbox, Job, Outcome, Queue, queue};
@@ -88,6 +89,9 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(256);
+    // A plan does not depend on what is bound: otherwise a statement whose index has a condition is compiled anew at
+    // each use.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch("PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;")?;
     Ok(connection)
 }
@@ -115,28 +119,48 @@ fn write_loop(connection: &Connection, inbox: &Inbox, lane: &Lane) {
     }
 }
 
-// One transaction for the group, a savepoint for each member: a member that fails rolls back alone. Whether there was
-// something to commit.
+// One transaction for the group. A savepoint for each member would copy every page that it touches, so there is none at
+// first: a member that fails after it changed something has the group rolled back and run again, then with savepoints.
+// Whether there was something to commit.
 fn group(connection: &Connection, jobs: &mut [Job], lane: &Lane) -> Result<bool, Error> {
+    let done = match together(connection, jobs, lane) {
+        Ok(None) => apart(connection, jobs, lane).map(Some),
+        done => done,
+    };
     // Whatever went wrong, no transaction is left open; SQLite may have rolled it back itself.
-    together(connection, jobs, lane).inspect_err(|_| drop(step(connection, "ROLLBACK")))
+    done.map(|kept| kept.unwrap_or(false))
+        .inspect_err(|_| drop(step(connection, "ROLLBACK")))
 }
 
-fn together(connection: &Connection, jobs: &mut [Job], lane: &Lane) -> Result<bool, Error> {
+// None when a member has to be rolled back alone; the transaction is over then.
+fn together(connection: &Connection, jobs: &mut [Job], lane: &Lane) -> Result<Option<bool>, Error> {
+    step(connection, "BEGIN IMMEDIATE")?;
+    let (many, mut kept) = (jobs.len() > 1, false);
+    for job in jobs {
+        let mut tx = Tx::sqlite(connection, lane);
+        if job.run(&mut tx) == Outcome::Keep {
+            kept = true;
+        } else if many && tx.touched() {
+            step(connection, "ROLLBACK")?;
+            return Ok(None);
+        }
+    }
+    step(connection, if kept { "COMMIT" } else { "ROLLBACK" })?;
+    Ok(Some(kept))
+}
+
+// A savepoint for each member: a member that fails rolls back alone.
+fn apart(connection: &Connection, jobs: &mut [Job], lane: &Lane) -> Result<bool, Error> {
     step(connection, "BEGIN IMMEDIATE")?;
     let mut kept = false;
-    if let [job] = jobs {
-        kept = job.run(&mut Tx::sqlite(connection, lane)) == Outcome::Keep;
-    } else {
-        for job in jobs {
-            step(connection, "SAVEPOINT member")?;
-            if job.run(&mut Tx::sqlite(connection, lane)) == Outcome::Keep {
-                kept = true;
-            } else {
-                step(connection, "ROLLBACK TO member")?;
-            }
-            step(connection, "RELEASE member")?;
+    for job in jobs {
+        step(connection, "SAVEPOINT member")?;
+        if job.run(&mut Tx::sqlite(connection, lane)) == Outcome::Keep {
+            kept = true;
+        } else {
+            step(connection, "ROLLBACK TO member")?;
         }
+        step(connection, "RELEASE member")?;
     }
     step(connection, if kept { "COMMIT" } else { "ROLLBACK" })?;
     Ok(kept)
