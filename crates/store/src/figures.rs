@@ -35,6 +35,13 @@ impl Counters {
         self.taken.fetch_add(jobs as u64, Relaxed);
     }
 
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        // Taken first: a piece of work that is taken between the two must not count as minus one.
+        let taken = self.taken.load(Relaxed);
+        self.queued.load(Relaxed).saturating_sub(taken)
+    }
+
     /// A commit was sent: on SQLite that is an fsync.
     pub(crate) fn commit(&self) {
         self.groups.fetch_add(1, Relaxed);
@@ -46,10 +53,8 @@ impl Counters {
     }
 
     pub(crate) fn read(&self) -> Figures {
-        // Taken first: a piece of work that is taken between the two must not count as minus one.
-        let taken = self.taken.load(Relaxed);
         Figures {
-            waiting: self.queued.load(Relaxed).saturating_sub(taken),
+            waiting: self.waiting(),
             commits: self.groups.load(Relaxed),
             committed: self.grouped.load(Relaxed),
             micros: self.micros.load(Relaxed),

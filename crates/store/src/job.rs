@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -114,5 +115,22 @@ impl Inbox {
         }
         self.1.taken(jobs.len());
         Some(jobs)
+    }
+
+    /// Adds what comes within `time` to what was taken, until there are `enough`.
+    pub(crate) fn linger(&self, jobs: &mut Vec<Job>, enough: usize, time: Duration) {
+        let receiver = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let until = Instant::now() + time;
+        while jobs.len() < enough {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(job) = receiver.recv_timeout(left) else {
+                break;
+            };
+            self.1.taken(1);
+            jobs.push(job);
+        }
     }
 }

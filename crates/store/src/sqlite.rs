@@ -15,6 +15,9 @@ use crate::{Error, Migration, Tx, migrate};
 const GROUP: usize = 256;
 const READERS: usize = 4;
 
+/// A group waits for those who are around for this share of what the last one took.
+const LINGER: u32 = 8;
+
 /// How often the write-ahead log is emptied: until then it holds old pages, with what has since been deleted.
 const TRUNCATE_EVERY: Duration = Duration::from_secs(30);
 
@@ -98,9 +101,15 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
 
 fn write_loop(connection: &Connection, inbox: &Inbox, lane: &Lane) {
     let mut truncated = Instant::now();
+    let (mut around, mut patience) = (1, Duration::ZERO);
     while let Some(mut jobs) = inbox.take(GROUP) {
+        // Those who were just answered come back while others wait. Taken one after the other they would make two groups
+        // of every one, and each waits for the other's fsync.
+        inbox.linger(&mut jobs, around.min(GROUP), patience);
         let started = Instant::now();
         let committed = group(connection, &mut jobs, lane);
+        around = jobs.len() + inbox.1.waiting() as usize;
+        patience = started.elapsed() / LINGER;
         if matches!(committed, Ok(true)) {
             inbox.1.commit();
         }
