@@ -291,10 +291,16 @@ impl StateRow {
         } else {
             String::new()
         };
+        let row_mac = params.len();
+        // Ids are unique by themselves, but a primary key may begin with the merchant.
+        let mut owner = String::new();
+        if self.table.position("merchant").is_ok() && self.values[1] != Value::Null {
+            params.push(self.values[1].clone());
+            owner = format!(" and merchant = ${}", params.len());
+        }
         let sql = format!(
-            "update {} set {sets}{emptied}row_mac = ${} where id = $1 and row_mac = $2",
+            "update {} set {sets}{emptied}row_mac = ${row_mac} where id = $1 and row_mac = $2{owner}",
             self.table.name,
-            params.len()
         );
         if tx.execute(&sql, &params)? != 1 {
             return Ok(false);
