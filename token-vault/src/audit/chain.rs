@@ -38,6 +38,13 @@ pub struct Event<'a> {
     pub times: i64,
 }
 
+/// A new event's id. It begins with the time, so that an index of ids grows at its end: one of random ids would have a page
+/// of its own to write for each event.
+#[must_use]
+pub fn event_id(now: i64) -> String {
+    format!("evt_{now:08x}{}", vault_api::ids::random_base62(16))
+}
+
 /// The last link of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
@@ -171,7 +178,7 @@ impl Ledger {
         let object = serde_json::to_string(&others)
             .map_err(|_| Error::Internal("audit heads could not be written"))?;
         let event = Event {
-            id: &vault_api::ids::new_id("evt"),
+            id: &event_id(now),
             at: now,
             kind: OPENED,
             merchant: "",

@@ -17,7 +17,7 @@ pub mod verify;
 pub use chain::Ledger;
 pub use key::{AuditKey, AuditKeys};
 
-use chain::Event;
+use chain::{Event, event_id};
 use store::Tx;
 
 use crate::Error;
@@ -179,7 +179,7 @@ pub fn record(
     Ledger::of(tx)?.append(
         tx,
         &Event {
-            id: &vault_api::ids::new_id("evt"),
+            id: &event_id(now),
             at: now,
             kind: act.as_str(),
             merchant: &actor.merchant,

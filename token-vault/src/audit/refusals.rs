@@ -12,7 +12,7 @@ use axum::response::Response;
 use service::headers::RequestId;
 use vault_api::Code;
 
-use super::chain::{Event, Ledger};
+use super::chain::{Event, Ledger, event_id};
 use super::{Act, Actor};
 use crate::error::Told;
 use crate::http::layers::known_method;
@@ -160,7 +160,7 @@ async fn write(app: &App, sort: Sort, times: i64, request_id: String) {
             Ledger::of(tx)?.append(
                 tx,
                 &Event {
-                    id: &vault_api::ids::new_id("evt"),
+                    id: &event_id(now),
                     at: now,
                     kind: act.as_str(),
                     merchant: &sort.merchant,

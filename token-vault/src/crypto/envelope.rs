@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 use vault_api::keys::Mode;
 use zeroize::Zeroizing;
 
-use super::{CannotOpen, Key, derive, length_prefixed, random};
+use super::{CannotOpen, Key, Source, length_prefixed, random};
 
 const VERSION: u8 = 1;
 const NONCE: usize = 12;
@@ -50,9 +50,10 @@ pub fn open(key: &Key, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, 
 }
 
 fn keys_of(key: &Key) -> (Key, Key) {
+    let source = Source::new(&key[..]);
     (
-        derive(&key[..], &[b"cardseal/encrypt/1"]),
-        derive(&key[..], &[b"cardseal/commit/1"]),
+        source.derive(&[b"cardseal/encrypt/1"]),
+        source.derive(&[b"cardseal/commit/1"]),
     )
 }
 

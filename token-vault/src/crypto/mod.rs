@@ -34,18 +34,35 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// HKDF-SHA-256 (RFC 5869): extract with no salt from `secret`, expand with the length-prefixed `info` to 32 bytes.
+/// What several keys are derived from: HKDF-SHA-256 (RFC 5869) extracts once, with no salt, and expands for each.
+pub struct Source(Hkdf<Sha256>);
+
+impl Source {
+    /// Extracts from `secret`.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Self {
+        Self(Hkdf::new(None, secret))
+    }
+
+    /// Expands with the length-prefixed `info` to 32 bytes.
+    #[must_use]
+    pub fn derive(&self, info: &[&[u8]]) -> Key {
+        let mut key = Zeroizing::new([0; 32]);
+        #[expect(
+            clippy::expect_used,
+            reason = "32 bytes is within HKDF's bound of 255 * 32"
+        )]
+        self.0
+            .expand(&length_prefixed(info), &mut *key)
+            .expect("32 bytes expand");
+        key
+    }
+}
+
+/// One key of a [`Source`] that is used for nothing else.
 #[must_use]
 pub fn derive(secret: &[u8], info: &[&[u8]]) -> Key {
-    let mut key = Zeroizing::new([0; 32]);
-    #[expect(
-        clippy::expect_used,
-        reason = "32 bytes is within HKDF's bound of 255 * 32"
-    )]
-    Hkdf::<Sha256>::new(None, secret)
-        .expand(&length_prefixed(info), &mut *key)
-        .expect("32 bytes expand");
-    key
+    Source::new(secret).derive(info)
 }
 
 /// Joins parts so that no two lists of parts give the same bytes: each is preceded by its length (u32, big-endian).
