@@ -1,13 +1,16 @@
 //! What every area measures with: the built programs, the baseline, the figures so far.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::baseline::Hello;
 use crate::figure::Figure;
 use crate::load::{self, Measured, Requests};
-use crate::process;
+use crate::{disk, process};
 
 /// How long each load lasts.
 pub const TIME: Duration = Duration::from_secs(3);
@@ -43,7 +46,10 @@ impl Bench {
     /// # Errors
     /// When it does not answer.
     pub async fn baseline(&mut self) -> anyhow::Result<()> {
+        say("the disk");
+        self.figures.push(disk::sync()?);
         for c in self.connections.clone() {
+            say(&format!("hello, {c} connections"));
             let cpu = process::cpu_seconds(self.hello.id())?;
             let time = Duration::from_secs(2);
             let measured = load::run(self.hello.address, c, &Hello::request(), time).await?;
@@ -69,9 +75,13 @@ impl Bench {
         c: usize,
         requests: Requests,
     ) -> anyhow::Result<Measured> {
+        let store = server.store.unwrap_or("no store");
+        say(&format!("{name}, {store}, {c} connections"));
         let before = self.hello.per_second(c).await?;
         let cpu = process::cpu_seconds(server.process)?;
-        let measured = load::run(server.address, c, &requests, TIME).await?;
+        let measured = load::run(server.address, c, &requests, TIME)
+            .await
+            .with_context(|| format!("{name} on {store} over {c} connections"))?;
         let cpu = process::cpu_seconds(server.process)? - cpu;
         let rss = process::rss_mb(server.process)?;
         let after = self.hello.per_second(c).await?;
@@ -86,6 +96,11 @@ impl Bench {
         });
         Ok(measured)
     }
+}
+
+/// What is being done, for who waits; the table alone goes to standard output.
+pub fn say(what: &str) {
+    drop(writeln!(std::io::stderr(), "measuring: {what}"));
 }
 
 fn of(measured: &Measured, cpu: f64, rss: f64) -> Figure {

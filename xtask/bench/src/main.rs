@@ -5,6 +5,7 @@
 mod areas;
 mod baseline;
 mod bench;
+mod disk;
 mod figure;
 mod hello;
 mod load;
@@ -14,6 +15,7 @@ mod sealing;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 use harness::database;
 
@@ -21,6 +23,9 @@ use areas::AREAS;
 use baseline::Hello;
 use bench::Bench;
 use figure::table;
+
+/// What `--store` may name.
+const STORES: [&str; 2] = ["sqlite", "postgres"];
 
 #[derive(Parser)]
 struct Cli {
@@ -82,11 +87,33 @@ async fn run(options: Run) -> anyhow::Result<()> {
         hello: Hello::start(std::env::var(database::POSTGRES).ok()).await?,
         figures: vec![],
     };
-    bench.baseline().await?;
-    for area in &areas {
-        areas::measure(area, &mut bench).await?;
-    }
+    let done = measure(&mut bench, &areas).await;
+    // Also when something failed: what was measured until then is worth a look.
     println!("{}", table(&bench.figures));
     std::fs::write(&options.out, serde_json::to_string_pretty(&bench.figures)?)?;
+    done
+}
+
+async fn measure(bench: &mut Bench, areas: &[String]) -> anyhow::Result<()> {
+    if let Some(store) = &bench.store
+        && !STORES.contains(&store.as_str())
+    {
+        bail!("there is no store {store}; there are {}", STORES.join(", "));
+    }
+    if bench.store.as_deref() == Some("postgres") && std::env::var(database::POSTGRES).is_err() {
+        bail!(
+            "{} names no server: PostgreSQL cannot be measured",
+            database::POSTGRES
+        );
+    }
+    for area in areas {
+        if !AREAS.contains(&area.as_str()) {
+            bail!("there is no area {area}; there are {}", AREAS.join(", "));
+        }
+    }
+    bench.baseline().await?;
+    for area in areas {
+        areas::measure(area, bench).await?;
+    }
     Ok(())
 }
