@@ -13,7 +13,8 @@ use crate::vault::Failure;
 /// A grant for the intent, and with `setup_future_usage` a stored card that becomes active with the approval.
 ///
 /// The same confirmation gets the same grant again, so that the grant itself is never stored. A token gives it to any
-/// confirmation of the intent (it has one use); a stored card gives each confirmation a grant of its own.
+/// confirmation of the intent (it has one use); a stored card and a published test token give each confirmation a grant
+/// of its own.
 pub async fn for_payment(
     app: &App,
     intent: &Intent,
@@ -21,11 +22,11 @@ pub async fn for_payment(
     confirmation: &str,
 ) -> Result<Exchanged, Error> {
     let source = method.source(&app.seal)?;
-    let of_token = method.sealed_token.is_some();
-    let part = if of_token { "" } else { confirmation };
+    let has_one_use = vault_api::Token::parse(&source).is_ok();
+    let part = if has_one_use { "" } else { confirmation };
     let parts = [intent.id.as_bytes(), source.as_bytes(), part.as_bytes()];
     let key = hex(&app.seal.mac("exchange", &parts));
-    let keep = of_token && intent.details.setup_future_usage.is_some();
+    let keep = method.sealed_token.is_some() && intent.details.setup_future_usage.is_some();
     let body = Exchange {
         source,
         purpose: Purpose::Payment,

@@ -17,7 +17,10 @@ use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::http::pages::{self, Listed, Page};
-use crate::payment_methods::{COLUMNS, PaymentMethod, remember_card, remember_stored_card};
+use crate::intents::confirm::method_id;
+use crate::payment_methods::{
+    COLUMNS, PaymentMethod, published_token, remember_card, remember_stored_card,
+};
 
 const LISTED: Listed = Listed {
     table: "payment_methods",
@@ -50,13 +53,17 @@ fn check_attachable(method: &PaymentMethod, customer: &str) -> Result<(), Error>
 
 /// `POST /v1/payment_methods/{id}/attach`
 pub async fn attach(Path(id): Path<String>, call: Call) -> Response {
-    idempotency::run(call, "att", |mut call, _| async move {
+    idempotency::run(call, "att", |mut call, attachment| async move {
         let customer = call.params.required("customer", 100)?;
         let expand = Expand::parse(&mut call.params)?;
         call.params.finish()?;
         let Call {
             app, owner, origin, ..
         } = call;
+        let id = match published_token(&id) {
+            Some(token) => method_of(&app, &owner, method_id(&attachment), &token).await?,
+            None => id,
+        };
         let (read_owner, read_id, read_customer) = (owner.clone(), id.clone(), customer.clone());
         let read = move |tx: &mut Tx<'_>| -> Result<PaymentMethod, Error> {
             let method = load(tx, &read_owner, &read_id)?;
@@ -90,6 +97,13 @@ pub async fn attach(Path(id): Path<String>, call: Call) -> Response {
         Ok(attached)
     })
     .await
+}
+
+// A published test token becomes a payment method of the customer's own; a resumed call finds the same.
+async fn method_of(app: &App, owner: &Owner, id: String, token: &str) -> Result<String, Error> {
+    let method = PaymentMethod::new(&app.seal, owner, id.clone(), app.clock.now_ms(), token);
+    app.store.write(move |tx| method.insert(tx)).await?;
+    Ok(id)
 }
 
 /// The stored card that the vault makes of a payment method's token; None when it has one.

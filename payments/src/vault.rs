@@ -80,7 +80,7 @@ impl Vault {
     pub async fn lookup_token(
         &self,
         merchant: &str,
-        token: &vault_api::Token,
+        token: &vault_api::TokenName,
     ) -> Result<CardSummary, Failure> {
         let body = TokenRef {
             token: token.clone(),

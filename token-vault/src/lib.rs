@@ -24,6 +24,7 @@ pub mod listeners;
 pub mod operator;
 pub mod private;
 pub mod public;
+mod published;
 pub mod records;
 pub mod replicas;
 mod retention;

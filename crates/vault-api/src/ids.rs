@@ -189,6 +189,72 @@ bearer_id!(
     "grant_"
 );
 
+/// A token as a caller names it: one that was made, or one of the published test tokens (`tok_visa`), which are no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenName {
+    /// A token.
+    Made(Token),
+    /// The name of a published one; whether there is such a name is for the vault to say.
+    Published(String),
+}
+
+/// The longest name of a published token: shorter than any token, so that no cut-off token passes for a name.
+const LONGEST_NAME: usize = 40;
+
+impl TokenName {
+    /// Parses either.
+    ///
+    /// # Errors
+    /// [`Malformed`], without the input.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        if let Ok(token) = Token::parse(text) {
+            return Ok(Self::Made(token));
+        }
+        let name = text.strip_prefix(Token::PREFIX).ok_or(Malformed)?;
+        let fits = (1..=LONGEST_NAME).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        fits.then(|| Self::Published(text.to_owned()))
+            .ok_or(Malformed)
+    }
+
+    /// The wire form.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Made(token) => token.expose(),
+            Self::Published(name) => name,
+        }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for TokenName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TokenName".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A token, or the name of a published test token (tok_visa).",
+            "pattern": format!("^tok_([0-9A-Za-z]{{{}}}|[0-9A-Za-z_]{{1,{LONGEST_NAME}}})$", PUBLIC + SECRET)
+        })
+    }
+}
+
+impl Serialize for TokenName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.expose())
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

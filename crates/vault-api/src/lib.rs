@@ -10,5 +10,5 @@ pub mod origins;
 pub mod problem;
 pub mod tokens;
 
-pub use ids::{Grant, Token};
+pub use ids::{Grant, Token, TokenName};
 pub use problem::{Challenge, Code, Problem};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Grant, Token};
+use crate::{Grant, Token, TokenName};
 
 /// HPKE `info` of a sealed card (RFC 9180 §5.1). The AAD is [`sealing_aad`].
 pub const SEALING_INFO: &str = "cardseal/tokenise/1";
@@ -128,7 +128,7 @@ pub struct Networks {
 #[serde(deny_unknown_fields)]
 pub struct TokenRef {
     /// The token.
-    pub token: Token,
+    pub token: TokenName,
 }
 
 /// A token's state and what may be shown of its card.
@@ -172,7 +172,7 @@ pub enum Store {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Exchange {
-    /// A token `tok_..` or a stored card `card_..`.
+    /// A token `tok_..`, a stored card `card_..`, or in test mode a published token (`tok_visa`).
     pub source: String,
     /// What for.
     #[serde(rename = "for")]

@@ -32,6 +32,48 @@ test('pay in two steps, with a PaymentMethod made first', async () => {
   assert.equal(paid.status, 'succeeded');
 });
 
+test('published test cards: paid by name, again and again, declined, attached, set up', async () => {
+  for (let times = 0; times < 2; times += 1) {
+    const amount = freshAmount();
+    const paid = await stripe.paymentIntents.create({
+      amount, currency: 'usd', confirm: true, payment_method: 'pm_card_visa', expand: ['payment_method'],
+    });
+    assert.equal(paid.status, 'succeeded');
+    assert.equal(paid.payment_method.card.last4, '4242');
+    assert.notEqual(paid.payment_method.id, 'pm_card_visa');
+    assert.equal((await booked(amount)).length, 1);
+  }
+  const intent = await stripe.paymentIntents.create({ amount: freshAmount(), currency: 'usd' });
+  // More often than a grant allows sends: each confirmation has one of its own.
+  for (let times = 0; times < 4; times += 1) {
+    const declined = stripe.paymentIntents.confirm(intent.id, { payment_method: 'pm_card_chargeDeclined' });
+    await assert.rejects(declined, { code: 'card_declined' });
+  }
+  const paid = await stripe.paymentIntents.confirm(intent.id, { payment_method: 'pm_card_mastercard' });
+  assert.equal(paid.status, 'succeeded');
+
+  const method = await stripe.paymentMethods.create({ type: 'card', card: { token: 'tok_amex' } });
+  assert.equal(method.card.brand, 'amex');
+  const customer = await stripe.customers.create();
+  const attached = await stripe.paymentMethods.attach('pm_card_visa', { customer: customer.id });
+  assert.equal(attached.customer, customer.id);
+  assert.equal(attached.card.brand, 'visa');
+  const again = await stripe.paymentIntents.create({
+    amount: freshAmount(), currency: 'usd', confirm: true, customer: customer.id, payment_method: attached.id,
+  });
+  assert.equal(again.status, 'succeeded');
+  const setup = await stripe.setupIntents.create({
+    customer: customer.id, payment_method: 'pm_card_visa', confirm: true,
+  });
+  assert.equal(setup.status, 'succeeded');
+  await assert.rejects(
+    stripe.paymentIntents.create({
+      amount: 100, currency: 'usd', confirm: true, payment_method: 'pm_card_nobody',
+    }),
+    { type: 'StripeInvalidRequestError' },
+  );
+});
+
 test('decline: a StripeCardError, and the intent takes another card', async () => {
   const amount = freshAmount();
   const declined = stripe.paymentIntents.create({

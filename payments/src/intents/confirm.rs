@@ -22,7 +22,7 @@ use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::http::params::Params;
-use crate::payment_methods::{PaymentMethod, take_token};
+use crate::payment_methods::{PaymentMethod, published_token, take_token};
 use crate::risk::address::{self, Told};
 use crate::three_ds;
 
@@ -40,9 +40,8 @@ impl Source {
     pub fn take(params: &mut Params) -> Result<Option<Self>, Error> {
         let existing = params.text("payment_method", 100)?;
         let Some(mut data) = params.hash("payment_method_data")? else {
-            return Ok(existing.map(|id| match id.strip_prefix("pm_card_") {
-                // Published test aliases: by name only, the vault knows what they mean.
-                Some(alias) => Self::Token(format!("tok_{alias}")),
+            return Ok(existing.map(|id| match published_token(&id) {
+                Some(token) => Self::Token(token),
                 None => Self::Existing(id),
             }));
         };

@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use serde::Deserialize;
-use vault_api::Code;
+use vault_api::keys::Mode;
 use vault_api::tokens::{TokenCreated, TokenRef, TokenState};
+use vault_api::{Code, Token, TokenName};
 
 use crate::audit::{self, Act, Actor};
 use crate::card_json::CardJson;
@@ -11,7 +12,7 @@ use crate::http::{Caller, Json};
 use crate::public::tokenise;
 use crate::records::row_mac::{Read, RowMacs};
 use crate::records::tokens::{Binding, Owner};
-use crate::{App, Error, records};
+use crate::{App, Error, card_json, published, records};
 
 /// A card in the clear: only from a server that is itself in scope (imports, tests, load).
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -43,34 +44,37 @@ pub async fn lookup(
     Json(body): Json<TokenRef>,
 ) -> Result<Json<TokenState>, Error> {
     caller.may("lookup")?;
-    let (now, mode) = (app.clock.now(), caller.mode.as_str());
+    let (now, mode) = (app.clock.now(), caller.mode);
+    let token = match body.token {
+        TokenName::Made(token) => token,
+        TokenName::Published(name) => return of_published(name, mode, now),
+    };
     let parts = app.clone();
     let state = app
         .store
         .look_up(move |tx| {
-            state(
-                tx,
-                parts.root.macs(),
-                Owner {
-                    merchant: &caller.merchant,
-                    mode,
-                },
-                &body,
-                now,
-            )
+            let owner = Owner {
+                merchant: &caller.merchant,
+                mode: mode.as_str(),
+            };
+            state(tx, parts.root.macs(), owner, &token, now)
         })
         .await?;
     Ok(Json(state))
 }
 
-/// `POST /v1/tokens/revoke`: an active token ends; one that is over stays as it is.
+/// `POST /v1/tokens/revoke`: an active token ends; one that is over stays as it is, and so does a published one.
 pub async fn revoke(
     State(app): State<App>,
     caller: Caller,
     Json(body): Json<TokenRef>,
 ) -> Result<Json<TokenState>, Error> {
     caller.may("lookup")?;
-    let (now, mode) = (app.clock.now(), caller.mode.as_str());
+    let (now, mode) = (app.clock.now(), caller.mode);
+    let token = match body.token {
+        TokenName::Made(token) => token,
+        TokenName::Published(name) => return of_published(name, mode, now),
+    };
     let parts = app.clone();
     let state = app
         .store
@@ -78,40 +82,50 @@ pub async fn revoke(
             let macs = parts.root.macs();
             let owner = Owner {
                 merchant: &caller.merchant,
-                mode,
+                mode: mode.as_str(),
             };
             // Reading first proves the secret.
-            let mut row = records::tokens::find(tx, macs, owner, &body.token, Read::Change)?
+            let mut row = records::tokens::find(tx, macs, owner, &token, Read::Change)?
                 .ok_or(Code::NotFound)?;
             if records::tokens::revoke(tx, macs, &mut row)? {
-                records::cvvs::delete(tx, body.token.public())?;
+                records::cvvs::delete(tx, token.public())?;
                 audit::record(
                     tx,
                     &Actor::from(&caller),
                     Act::Revoke,
-                    body.token.public(),
+                    token.public(),
                     "revoked",
                     now,
                 )?;
             }
-            state(tx, macs, owner, &body, now)
+            state(tx, macs, owner, &token, now)
         })
         .await?;
     Ok(Json(state))
+}
+
+// Always active, and never over: it never burns.
+fn of_published(name: String, mode: Mode, now: i64) -> Result<Json<TokenState>, Error> {
+    let card = published::card(&name, mode, now).ok_or(Code::NotFound)?;
+    Ok(Json(TokenState {
+        id: name,
+        status: "active".to_owned(),
+        card: card_json::summary(&card),
+        expires_at: now + records::tokens::LIFE,
+    }))
 }
 
 fn state(
     tx: &mut store::Tx<'_>,
     macs: &RowMacs,
     owner: Owner<'_>,
-    body: &TokenRef,
+    token: &Token,
     now: i64,
 ) -> Result<TokenState, Error> {
-    let row =
-        records::tokens::find(tx, macs, owner, &body.token, Read::Look)?.ok_or(Code::NotFound)?;
+    let row = records::tokens::find(tx, macs, owner, token, Read::Look)?.ok_or(Code::NotFound)?;
     let expired = row.state != "exchanged" && row.expires_at <= now;
     Ok(TokenState {
-        id: body.token.public().to_owned(),
+        id: token.public().to_owned(),
         status: if expired {
             "expired".to_owned()
         } else {

@@ -23,6 +23,7 @@ mod limits;
 mod matrix;
 mod process;
 mod proof;
+mod published;
 mod replicas;
 mod retention;
 mod roots;

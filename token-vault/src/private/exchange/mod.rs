@@ -1,12 +1,15 @@
 //! `POST /v1/exchange`: a token or a stored card becomes a grant, a stored card, or both. One use, whatever races.
 //!
 //! Order of checks: unknown or foreign, same key, other key, revoked or expired. Reading order: this file, [`request`]
-//! (what is asked), [`of_token`], [`of_card`], [`issue`] (what comes into being), [`answers`] (what is kept for a replay).
+//! (what is asked), [`of_token`], [`of_card`], [`of_published`], [`once`] (what the last two share), [`issue`] (what comes
+//! into being), [`answers`] (what is kept for a replay).
 
 mod answers;
 mod issue;
 mod of_card;
+mod of_published;
 mod of_token;
+mod once;
 mod request;
 
 pub(crate) use request::keyed_hash;
@@ -16,8 +19,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 use store::Tx;
+use vault_api::Token;
 use vault_api::tokens::Exchange;
-use vault_api::{Code, Token};
 
 use crate::audit::Actor;
 use crate::http::{Caller, Json};
@@ -88,7 +91,7 @@ impl Work {
         match Token::parse(&self.body.source) {
             Ok(token) => self.of_token(tx, &token),
             Err(_) if self.body.source.starts_with("card_") => self.of_card(tx),
-            Err(_) => Err(Code::NotFound.into()),
+            Err(_) => self.of_published(tx),
         }
     }
 

@@ -2,16 +2,12 @@
 
 use pan::Cvv;
 use store::Tx;
-use store::idempotency::{self, Claim};
+use vault_api::Code;
 use vault_api::tokens::{CardSummary, Purpose};
-use vault_api::{Code, Grant};
 
-use super::answers::{parse_answer, with_secret, without_secret};
 use super::issue::take_cvv;
-use super::request::purpose;
-use super::{Answer, REPLAY, Work};
+use super::{Answer, Work};
 use crate::Error;
-use crate::audit::{self, Act};
 use crate::crypto::envelope::Place;
 use crate::records::row_mac::Read;
 use crate::records::tokens::Use;
@@ -24,50 +20,20 @@ impl Work {
         }
         let (stored, sealed) =
             cards::find(tx, self.macs(), self.owner(), &self.body.source)?.ok_or(Code::NotFound)?;
-        let scope = format!("exchange:{}:{}", self.actor.merchant, self.mode);
-        match idempotency::claim(
-            tx,
-            &scope,
-            &self.key,
-            &self.hash,
-            self.now,
-            self.now + REPLAY,
-        )? {
-            Claim::New => {}
-            Claim::Replay { body, .. } => {
-                let answer = parse_answer(self.unbound(&scope, &body)?)?;
-                let grant = self.grant_of_card(answer["grant"]["id"].as_str().unwrap_or_default());
-                let answer = self.in_scope(answer);
-                return Ok(Answer(with_secret(answer, Some(&grant)), true));
+        self.once(tx, &stored.id, |tx, grant| {
+            if stored.status == "pending" {
+                return Err(Code::NotFound.into());
             }
-            Claim::Open => return Err(Code::Unavailable.into()),
-            Claim::Mismatch => return Err(Code::IdempotencyMismatch.into()),
-        }
-        if stored.status == "pending" {
-            return Err(Code::NotFound.into());
-        }
-        let grant = self.grant_of_card(&format!("grant_{}", vault_api::ids::random_base62(16)));
-        let tenant = self.app.tenants.by_id(&sealed.key_id)?;
-        let place = Place {
-            kind: "stored_card",
-            record: &stored.id,
-            expires_at: 0,
-        };
-        let opened = tenant.open_card(place, &sealed)?;
-        let cvv = self.fresh_cvv(tx, &stored.card)?;
-        let exchanged = self.issue(tx, Some(&grant), &opened, &stored.card, cvv)?;
-        let answer = without_secret(&exchanged)?;
-        let kept = self.bound(&scope, answer.to_string().into_bytes());
-        idempotency::complete(tx, &scope, &self.key, 200, &kept)?;
-        audit::record(
-            tx,
-            &self.actor,
-            Act::Exchange,
-            &stored.id,
-            purpose(&self.body),
-            self.now,
-        )?;
-        Ok(Answer(with_secret(answer, Some(&grant)), false))
+            let tenant = self.app.tenants.by_id(&sealed.key_id)?;
+            let place = Place {
+                kind: "stored_card",
+                record: &stored.id,
+                expires_at: 0,
+            };
+            let opened = tenant.open_card(place, &sealed)?;
+            let cvv = self.fresh_cvv(tx, &stored.card)?;
+            self.issue(tx, grant, &opened, &stored.card, cvv)
+        })
     }
 
     // A stored card has no CVV; a token that was made for this brings one, and is used up by it.
@@ -95,16 +61,5 @@ impl Work {
         }
         take_cvv(&self.app, tx, token, card, self.now)?
             .map_or(Err(Code::CvcGone.into()), |cvv| Ok(Some(cvv)))
-    }
-
-    // Not from the tenant's key: a replay after a rotation gives the same grant.
-    fn grant_of_card(&self, public: &str) -> Grant {
-        let of = crate::crypto::length_prefixed(&[
-            self.actor.merchant.as_bytes(),
-            public.as_bytes(),
-            self.key.as_bytes(),
-        ]);
-        let secret = self.app.root.derived("grant", &of);
-        Grant::derived(public.trim_start_matches(Grant::PREFIX), &secret)
     }
 }

@@ -30,7 +30,7 @@ impl Work {
         }
         self.check_binding(&row.binding)?;
 
-        let grant = (self.body.purpose == Purpose::Payment).then(|| self.grant_of(token));
+        let grant = (self.body.purpose == Purpose::Payment).then(|| self.grant_of_token(token));
         let opened = self.open_token(token, &row)?;
         let cvv = take_cvv(&self.app, tx, token, &row.card, self.now)?;
         let exchanged = self.issue(tx, grant.as_ref(), &opened, &row.card, cvv)?;
@@ -68,7 +68,7 @@ impl Work {
         if used.hash != self.hash {
             return Err(Code::IdempotencyMismatch.into());
         }
-        let grant = (self.body.purpose == Purpose::Payment).then(|| self.grant_of(token));
+        let grant = (self.body.purpose == Purpose::Payment).then(|| self.grant_of_token(token));
         let answer = self.in_scope(parse_answer(used.answer.as_bytes())?);
         Ok(Answer(with_secret(answer, grant.as_ref()), true))
     }
@@ -100,7 +100,7 @@ impl Work {
     }
 
     // A replay recomputes the grant, so no stored answer holds a secret.
-    fn grant_of(&self, token: &Token) -> Grant {
+    fn grant_of_token(&self, token: &Token) -> Grant {
         let secret = derive(
             token.secret().as_bytes(),
             &[b"cardseal/grant/1", self.key.as_bytes()],
