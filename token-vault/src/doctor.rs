@@ -137,22 +137,33 @@ fn mode(options: &Serve) -> anyhow::Result<()> {
     Ok(())
 }
 
+// As `serve` does it: what it would leave out is named, with the reason.
 async fn destinations(options: &Serve) -> anyhow::Result<()> {
-    let Some(path) = &options.destinations else {
-        let store = Store::open(&options.database.database, records::MIGRATIONS)?;
-        let mode = options.mode.as_str();
-        let registered = store
-            .read(move |tx| records::destinations::all(tx, mode))
-            .await?;
-        ensure!(
-            !registered.entries.is_empty(),
-            "no destination is registered, so no card can be forwarded; `token-vault destinations add` one"
-        );
-        return Ok(());
+    let live = options.mode == Mode::Live;
+    let destinations = match &options.destinations {
+        Some(path) => {
+            files::only_ours(path)?;
+            Destinations::read(path, live)?
+        }
+        None => Destinations::none(live),
     };
-    let destinations = Destinations::read(path, options.mode == Mode::Live)?;
-    files::only_ours(path)?;
-    for (name, host, port) in destinations.hosts() {
+    let store = Store::open(&options.database.database, records::MIGRATIONS)?;
+    let mode = options.mode.as_str();
+    let registered = store.read(move |tx| records::destinations::all(tx, mode));
+    let registered = registered.await?;
+    // Only where there is something that needs it: to open a root for a new database would make its secrets.
+    if !(registered.entries.is_empty() && registered.secrets.is_empty()) {
+        let now = Clock::system().now();
+        let root = options.roots.open_existing(options.mode, &store, now);
+        let problems = destinations.refresh(&store, &root.await?).await?;
+        ensure!(problems.is_empty(), "{}", problems.join("; "));
+    }
+    let hosts = destinations.hosts();
+    ensure!(
+        options.destinations.is_some() || !hosts.is_empty(),
+        "no destination is registered, so no card can be forwarded; `token-vault destinations add` one"
+    );
+    for (name, host, port) in hosts {
         let resolving = tokio::net::lookup_host((host.as_str(), port));
         let resolved = tokio::time::timeout(Duration::from_secs(5), resolving).await;
         let found = resolved.is_ok_and(|found| found.is_ok_and(|addresses| addresses.count() > 0));
@@ -161,7 +172,7 @@ async fn destinations(options: &Serve) -> anyhow::Result<()> {
             "destination {name}: {host} does not resolve; check the name and this machine's DNS"
         );
     }
-    Ok(())
+    destinations.check_file()
 }
 
 fn database_file(location: &Location) -> anyhow::Result<()> {

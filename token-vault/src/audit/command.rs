@@ -1,5 +1,6 @@
 //! `token-vault audit verify` and `audit list`: evidence by command.
 
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -103,7 +104,6 @@ pub async fn run_verify(options: Verify, store: &Store, keys: &AuditKeys) -> any
 ///
 /// # Errors
 /// When it cannot be read.
-#[expect(clippy::print_stdout, reason = "a command's answer")]
 pub async fn run_list(options: List, store: &Store, now: i64) -> anyhow::Result<()> {
     const PAGE: i64 = 1000;
     let mut after = (since(&options.since, now)?, String::new());
@@ -113,10 +113,10 @@ pub async fn run_list(options: List, store: &Store, now: i64) -> anyhow::Result<
             .read(move |tx| list::page(tx, merchant.as_deref(), (from.0, &from.1), PAGE))
             .await?;
         for event in &events {
-            if options.json {
-                println!("{}", serde_json::to_string(event)?);
+            let line = if options.json {
+                serde_json::to_string(event)?
             } else {
-                println!(
+                format!(
                     "{}  {:<18} {:<14} x{}  merchant={} actor={} object={} request={}",
                     utc(event.at),
                     event.kind,
@@ -126,7 +126,12 @@ pub async fn run_list(options: List, store: &Store, now: i64) -> anyhow::Result<
                     event.actor,
                     event.object,
                     event.request_id
-                );
+                )
+            };
+            match writeln!(std::io::stdout(), "{line}") {
+                // `| head` has seen enough.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+                written => written?,
             }
         }
         match events.last() {

@@ -255,7 +255,7 @@ impl Destinations {
         for entry in &self.from_file {
             if !all.contains_key(&entry.name) {
                 bail!(
-                    "destination {} of --destinations does not work; the log says why",
+                    "destination {} of --destinations does not work: a secret that it names is not set, or the log says why",
                     entry.name
                 );
             }

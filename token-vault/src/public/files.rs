@@ -70,7 +70,7 @@ impl Manifest {
     pub fn read(folder: &FilePath) -> anyhow::Result<Self> {
         let manifest = std::fs::read(folder.join("manifest.json")).with_context(|| {
             format!(
-                "{} holds no frame; make it with `cargo xtask frame`",
+                "{} holds no frame; name its folder with --frame-dir, make it with `cargo xtask frame`",
                 folder.display()
             )
         })?;

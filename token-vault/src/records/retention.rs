@@ -72,7 +72,8 @@ const TABLES: [(&str, &str, &str, &str); 6] = [
         "state = 'deleted' or (state = 'pending' and exists (select 1 from grants g
              where g.pending_card = stored_cards.id and g.expires_at <= $1 and g.open_attempt is null))",
     ),
-    ("cvvs", "1 = 1", "expires_at", "expires_at <= $1"),
+    // Epochs start every 300 s.
+    ("cvvs", "1 = 1", "epoch * 300", "expires_at <= $1"),
     ("sealed_seen", "1 = 1", "expires_at", "expires_at <= $1"),
     ("idempotency", "1 = 1", "created_at", "expires_at <= $1"),
 ];

@@ -8,6 +8,7 @@ mod bad_input;
 mod cards;
 mod codes;
 mod described;
+mod doctor;
 mod endpoint;
 mod exchange;
 mod forward_attack;

@@ -1,4 +1,4 @@
-//! The built program: configuration, TLS and its reload, floods, SIGTERM, doctor, metrics and spans.
+//! The built program: configuration, TLS and its reload, floods, SIGTERM, metrics and spans.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -28,13 +28,13 @@ impl std::ops::Deref for Running {
     }
 }
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     let folder = std::env::temp_dir().join(vault_api::ids::new_id("cardseal-process"));
     served::frame(&folder);
     folder
 }
 
-fn configuration(folder: &Path, more: &str) -> PathBuf {
+pub fn configuration(folder: &Path, more: &str) -> PathBuf {
     let file = folder.join("vault.toml");
     let at = folder.display();
     let text = format!(
@@ -44,7 +44,7 @@ fn configuration(folder: &Path, more: &str) -> PathBuf {
     file
 }
 
-fn run(folder: &Path, args: &[&str]) -> Output {
+pub fn run(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(PROGRAM);
     command
         .args(args)
@@ -53,7 +53,7 @@ fn run(folder: &Path, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn answer_of(folder: &Path, args: &[&str]) -> Value {
+pub fn answer_of(folder: &Path, args: &[&str]) -> Value {
     let output = run(folder, args);
     assert!(
         output.status.success(),
@@ -214,7 +214,7 @@ fn a_flood_on_the_public_listener_leaves_the_private_one_its_share() {
     );
 }
 
-fn certificate(folder: &Path, days: i64) -> rcgen::Certificate {
+pub fn certificate(folder: &Path, days: i64) -> rcgen::Certificate {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let now = std::time::SystemTime::now();
@@ -232,117 +232,13 @@ fn certificate(folder: &Path, days: i64) -> rcgen::Certificate {
     certificate
 }
 
-fn owners_only(file: &Path) {
+pub fn owners_only(file: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-const TLS: &str =
+pub const TLS: &str =
     "public-tls-certificate = \"FOLDER/tls.pem\"\npublic-tls-key = \"FOLDER/tls.key\"";
-
-#[test]
-fn doctor_says_what_is_wrong_and_what_to_do() {
-    let folder = folder();
-    let at = folder.display().to_string();
-    let destinations = folder.join("destinations.toml");
-    std::fs::write(&destinations, "").unwrap();
-    owners_only(&destinations);
-    let more = format!(
-        "{}\ndestinations = \"{at}/destinations.toml\"",
-        TLS.replace("FOLDER", &at)
-    );
-    let config = configuration(&folder, &more);
-    owners_only(&config);
-    certificate(&folder, 90);
-    let problems = |args: &[&str]| {
-        let output = run(&folder, &[&["doctor"], args].concat());
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(
-            output.status.code(),
-            Some(i32::from(report["fit"] != true)),
-            "{report}"
-        );
-        let checks = report["checks"].as_array().unwrap().clone();
-        let failed = checks.into_iter().filter(|check| check["ok"] == false);
-        failed
-            .map(|check| {
-                format!(
-                    "{}: {}",
-                    check["check"].as_str().unwrap(),
-                    check["problem"].as_str().unwrap()
-                )
-            })
-            .collect::<Vec<_>>()
-    };
-    let has = |problems: &[String], what: &str| {
-        assert!(
-            problems.iter().any(|p| p.contains(what)),
-            "{what} in {problems:#?}"
-        )
-    };
-    let first = problems(&[]);
-    has(&first, "root key: ");
-    has(
-        &first,
-        "frame: cardseal-1.js is not the file that was built",
-    );
-    // What is wrong now is put right; nothing else was.
-    make_root(&folder);
-    let manifest = std::fs::read_to_string(folder.join("frame/manifest.json")).unwrap();
-    let empty = "sha384-OLBgp1GsljhM2TJ+sbHjaiH9txEUvgdDTAzHv2P24donTt6/529l+9Ua0vFImLlb";
-    std::fs::write(
-        folder.join("frame/manifest.json"),
-        manifest.replace("\"-\"", &format!("\"{empty}\"")),
-    )
-    .unwrap();
-    for file in ["vault.db", "vault.db-wal", "vault.db-shm"] {
-        if folder.join(file).exists() {
-            owners_only(&folder.join(file));
-        }
-    }
-    assert_eq!(problems(&[]), Vec::<String>::new());
-
-    let merchant = answer_of(&folder, &["merchants", "create", "--name", "Shop"]);
-    let merchant = merchant["id"].as_str().unwrap();
-    answer_of(
-        &folder,
-        &["keys", "create", "--kind", "rk", "--merchant", merchant],
-    );
-    let live_root = folder.join("live.json").display().to_string();
-    let live = ["keys", "create", "--mode", "live", "--merchant", merchant];
-    let live = [&live[..], &["--root-key-file", &live_root]].concat();
-    answer_of(
-        &folder,
-        &[
-            &live[..],
-            &["--kind", "pk", "--origin", "http://localhost:*"],
-        ]
-        .concat(),
-    );
-    answer_of(&folder, &[&live[..], &["--kind", "svc"]].concat());
-    has(&problems(&[]), "(rk) has no scope");
-    let in_live = problems(&["--mode", "live"]);
-    has(&in_live, "takes the origin http://localhost:*");
-    has(&in_live, "is bound to no client certificate");
-    has(&in_live, "takes unbound sessions");
-    has(&in_live, "root key: ");
-
-    certificate(&folder, 3);
-    has(&problems(&[]), "public certificate: ");
-    certificate(&folder, -1);
-    has(&problems(&[]), "has expired; renew it");
-    let bad = "[[destination]]\nname = \"x\"\nbase_url = \"https://*.example\"\nmerchants = [\"*\"]\noperation = []\n";
-    std::fs::write(&destinations, bad).unwrap();
-    has(&problems(&[]), "destinations: ");
-    let unresolved = bad.replace("*.example", "nothing.invalid");
-    std::fs::write(&destinations, unresolved).unwrap();
-    has(&problems(&[]), "does not resolve");
-    has(
-        &problems(&["--public", "0.0.0.0:4001", "--private", "0.0.0.0:4002"]),
-        "plain HTTP is served on loopback only",
-    );
-    std::fs::remove_dir_all(folder).unwrap();
-}
 
 #[test]
 fn a_secret_on_the_command_line_is_refused() {
@@ -588,7 +484,7 @@ fn a_service_key_works_with_its_client_certificate_only() {
 }
 
 // As the first start makes it.
-fn make_root(folder: &Path) {
+pub fn make_root(folder: &Path) {
     let location = store::Location::Sqlite(folder.join("vault.db"));
     let store = store::Store::open(&location, token_vault::records::MIGRATIONS).unwrap();
     let file = folder.join("root.json");
