@@ -244,6 +244,13 @@ fn errors_page() -> String {
             code.title()
         );
     }
+    page.push_str(
+        "\n## Objects in the wrong state\n\nA key of the other mode, or one that was revoked, is `unauthenticated` at every call of the \
+         private listener.\n\n| call | when | answer |\n|---|---|---|\n",
+    );
+    for (_, call, state, answer) in crate::states::STATES {
+        let _ = writeln!(page, "| {call} | {state} | `{answer}` |");
+    }
     page
 }
 

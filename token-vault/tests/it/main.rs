@@ -30,6 +30,7 @@ mod retention;
 mod roots;
 mod rotation;
 mod served;
+mod states;
 mod tampering;
 mod tampering_rights;
 mod transfer;
