@@ -24,7 +24,8 @@ async function withSlowWasm(page, use) {
   card.mount('#card');
 </script></html>`;
   await serve({ '/': html }, async (port) => {
-    await page.goto(`http://localhost:${port}/`);
+    // What is held back holds the load event back, too.
+    await page.goto(`http://localhost:${port}/`, { waitUntil: 'domcontentloaded' });
     const card = new CardFields(page);
     await card.ready();
     await use(card, release);

@@ -151,7 +151,7 @@ test('typed before the wasm arrives, in three frames, it survives', async ({ pag
     await route.continue();
   });
   await serve({ '/': html() }, async (port) => {
-    await page.goto(`http://localhost:${port}/`);
+    await page.goto(`http://localhost:${port}/`, { waitUntil: 'domcontentloaded' });
     const card = new SplitFields(page);
     await card.fill(GOOD);
     await expect(card.number).toHaveValue('4242424242424242');

@@ -27,9 +27,10 @@ use crate::key_commands::{self, RootOptions, Vault};
 use crate::listeners::ListenerOptions;
 use crate::public::FrameFiles;
 use crate::records::keys::{KeyRules, Limits};
+use crate::releases::PublicKey;
 use crate::replicas::{self, Replicas};
 use crate::tenants::TenantKeys;
-use crate::{App, doctor, listeners, records, retention, transfer};
+use crate::{App, doctor, listeners, records, releases, retention, transfer};
 
 /// The isolated card vault of Cardseal.
 #[derive(Parser)]
@@ -72,6 +73,9 @@ enum Command {
     /// Stored cards from another vault: `keygen`, `run`, `forget-key`.
     #[command(subcommand)]
     Import(transfer::command::Import),
+    /// Releases of the frame: `keygen`, `sign`, `archive`, `verify`.
+    #[command(subcommand)]
+    Releases(releases::command::Releases),
     /// Empty what is overdue now, and say how many rows that were.
     Sweep(Database),
 }
@@ -101,6 +105,16 @@ pub(crate) struct Serve {
     /// What `cargo xtask frame` built.
     #[arg(long, env = "TOKEN_VAULT_FRAME_DIR", default_value = "target/frame")]
     pub(crate) frame_dir: PathBuf,
+    /// Former builds, a folder each: pages that name their loaders go on working (`releases archive` fills it).
+    #[arg(long, env = "TOKEN_VAULT_FRAME_ARCHIVE")]
+    pub(crate) frame_archive: Option<PathBuf>,
+    /// The public half of a release key (repeat for several): nothing is served that none of them signed.
+    #[arg(
+        long = "release-key",
+        env = "TOKEN_VAULT_RELEASE_KEYS",
+        value_delimiter = ','
+    )]
+    pub(crate) release_keys: Vec<PublicKey>,
     /// The public origin of payments, `https://payments.example`: pages confirm there, and its 3-D Secure page is framed.
     #[arg(long, env = "TOKEN_VAULT_PAYMENTS_URL", value_parser = origins::of_url)]
     payments_url: Option<String>,
@@ -215,6 +229,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Operators(command) => print(&transfer::command::run_operators(command).await?),
         Command::Export(command) => print(&transfer::command::run_export(command).await?),
         Command::Import(command) => print(&transfer::command::run_import(command).await?),
+        Command::Releases(command) => print(&releases::command::run(command)?),
         Command::Sweep(database) => {
             let now = Clock::system().now();
             let rows = open(&database)?
@@ -258,7 +273,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             None => Destinations::none(options.mode == Mode::Live),
         },
         cvvs: CvvPolicy::new(options.cvv_mode, options.cvv_retry),
-        frame: FrameFiles::read(&options.frame_dir)?.with_payments(options.payments_url),
+        frame: frame(&options)?.with_payments(options.payments_url),
         clock,
         refusals: Default::default(),
         metrics: Metrics::default(),
@@ -277,6 +292,19 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     forward::running::last_sends(&app).await?;
     checkpoint::finish(&app, &checkpoints).await;
     Ok(replicas::part(&app).await?)
+}
+
+// The current build and former ones; with release keys only what they signed.
+fn frame(options: &Serve) -> anyhow::Result<FrameFiles> {
+    let archive = options.frame_archive.as_deref();
+    if !options.release_keys.is_empty() {
+        FrameFiles::check_signed(&options.frame_dir, archive, &options.release_keys)?;
+    }
+    let current = FrameFiles::read(&options.frame_dir)?;
+    match archive {
+        Some(archive) => current.with_archive(archive),
+        None => Ok(current),
+    }
 }
 
 // Destroys keys and empties rows whose time is over.

@@ -65,6 +65,7 @@ pub(crate) async fn examine(options: &Serve, config: Option<&Path>) -> Report {
     note("root key", root(options).await);
     note("mode", mode(options));
     note("frame", FrameFiles::verify(&options.frame_dir));
+    note("releases", releases(options));
     note("destinations", destinations(options).await);
     note("database file", database_file(&options.database.database));
     match Store::open(&options.database.database, records::MIGRATIONS) {
@@ -100,6 +101,18 @@ pub(crate) async fn examine(options: &Serve, config: Option<&Path>) -> Report {
         fit: checks.iter().all(|check| check.ok),
         checks,
     }
+}
+
+fn releases(options: &Serve) -> anyhow::Result<()> {
+    let (keys, archive) = (&options.release_keys, options.frame_archive.as_deref());
+    ensure!(
+        !keys.is_empty() || options.mode == Mode::Test,
+        "no --release-key: nobody can tell whether what is served to browsers is what was released; see `token-vault releases`"
+    );
+    if keys.is_empty() {
+        return Ok(());
+    }
+    FrameFiles::check_signed(&options.frame_dir, archive, keys)
 }
 
 fn certificate(files: &tls::Files) -> anyhow::Result<()> {

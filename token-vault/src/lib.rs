@@ -3,7 +3,7 @@
 //! Reading order: [`app`] (what a running vault holds), [`public`] (frame, field sessions, tokenise), [`private`]
 //! (exchange, stored cards, keys), [`forward`] (one send of a card to an acquirer), [`crypto`], [`records`] (all SQL),
 //! [`audit`], [`rotation`] and [`inventory`] of keys, [`replicas`] (several processes on one database), `transfer` (cards to and from another vault).
-//! [`http`] holds what the listeners share, [`listeners`] starts
+//! [`releases`] says what the public listener serves to browsers, signed. [`http`] holds what the listeners share, [`listeners`] starts
 //! them, [`operator`] is the admin one; [`admin`] is the operator's command line, [`key_commands`] its part about keys,
 //! [`config`] its file, [`doctor`] its check before go-live.
 
@@ -26,6 +26,7 @@ pub mod private;
 pub mod public;
 mod published;
 pub mod records;
+pub mod releases;
 pub mod replicas;
 mod retention;
 pub mod rotation;

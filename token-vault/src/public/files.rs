@@ -1,9 +1,10 @@
-//! What the frame build made: loader, document and assets, read once at start and served from memory.
+//! What the frame build made: loader, document and assets, read once at start and served from memory; and, of former
+//! builds, loaders and assets, for the pages that name them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path as FilePath;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
@@ -11,6 +12,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use vault_api::Code;
 
+use crate::http::Json;
+use crate::releases::command::Published;
+use crate::releases::{self, PublicKey};
 use crate::{App, Error};
 
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -21,6 +25,9 @@ pub struct FrameFiles {
     files: HashMap<String, File>,
     documents: HashMap<String, Page>,
     loader: String,
+    /// Every loader that there is, this one and former ones.
+    loaders: HashSet<String>,
+    published: Published,
     /// The public origin of payments, which the loader asks for; none where there are none.
     pub payments_url: Option<String>,
 }
@@ -31,6 +38,7 @@ struct Page {
     policy: String,
 }
 
+#[derive(Clone)]
 struct File {
     plain: Bytes,
     brotli: Option<Bytes>,
@@ -40,6 +48,8 @@ struct File {
 /// What the build says of its files (`xtask/src/frame/manifest.rs` writes it).
 #[derive(Deserialize)]
 pub(super) struct Manifest {
+    #[serde(default)]
+    pub version: String,
     pub loader: Loader,
     /// By layout.
     pub documents: HashMap<String, Document>,
@@ -106,9 +116,93 @@ impl FrameFiles {
             documents: documents
                 .map(|(layout, document)| (layout, Page::of(document)))
                 .collect(),
+            loaders: HashSet::from([manifest.loader.file.clone()]),
             loader: manifest.loader.file,
+            published: Published {
+                releases: signed(folder).into_iter().collect(),
+            },
             payments_url: None,
         })
+    }
+
+    /// With former builds: their loaders and assets are served as before, their documents are not. A file that two builds
+    /// have is the same one, its name holds its hash.
+    ///
+    /// # Errors
+    /// Which file is missing, malformed or another one of the same name.
+    pub fn with_archive(mut self, archive: &FilePath) -> anyhow::Result<Self> {
+        for folder in releases::archived(archive)? {
+            let former = Self::read(&folder)?;
+            let documents: HashSet<_> = former.documents.values().map(|page| &page.file).collect();
+            for (name, file) in &former.files {
+                if documents.contains(name) {
+                    continue;
+                }
+                let ours = self
+                    .files
+                    .entry(name.clone())
+                    .or_insert_with(|| file.clone());
+                ensure!(
+                    ours.plain == file.plain,
+                    "{name} of {} is another one than that of a newer build",
+                    folder.display()
+                );
+            }
+            self.loaders.extend(former.loaders);
+            let unknown = |jws: &String| !self.published.releases.contains(jws);
+            let news: Vec<_> = former
+                .published
+                .releases
+                .into_iter()
+                .filter(unknown)
+                .collect();
+            self.published.releases.extend(news);
+        }
+        Ok(self)
+    }
+
+    /// Checks a build, and every one in the archive, against its signed statement.
+    ///
+    /// # Errors
+    /// Which build, which file, and what to do.
+    pub fn check_signed(
+        folder: &FilePath,
+        archive: Option<&FilePath>,
+        keys: &[PublicKey],
+    ) -> anyhow::Result<()> {
+        let former = archive.map(releases::archived).transpose()?;
+        for build in [folder.to_owned()]
+            .into_iter()
+            .chain(former.into_iter().flatten())
+        {
+            releases::check(&build, keys)?;
+        }
+        Ok(())
+    }
+
+    /// The release that a build is.
+    ///
+    /// # Errors
+    /// When there is no build.
+    pub fn version(folder: &FilePath) -> anyhow::Result<String> {
+        Ok(Manifest::read(folder)?.version)
+    }
+
+    /// What the listener serves of a build: path and file.
+    ///
+    /// # Errors
+    /// When there is no build.
+    pub fn served(folder: &FilePath) -> anyhow::Result<Vec<(String, String)>> {
+        let manifest = Manifest::read(folder)?;
+        let at = |file: String| (format!("/v1/{file}"), file);
+        let documents = manifest.documents.into_iter();
+        let documents = documents
+            .map(|(layout, document)| (format!("/v1/frame?layout={layout}"), document.file));
+        let assets = manifest.assets.into_iter().map(|asset| at(asset.file));
+        Ok(documents
+            .chain(assets)
+            .chain([at(manifest.loader.file)])
+            .collect())
     }
 
     /// Says where payments is.
@@ -163,6 +257,11 @@ impl FrameFiles {
     }
 }
 
+fn signed(folder: &FilePath) -> Option<String> {
+    let jws = std::fs::read_to_string(folder.join(releases::FILE)).ok()?;
+    Some(jws.trim().to_owned())
+}
+
 impl Page {
     fn of(document: Document) -> Self {
         let quoted = |hashes: &[String]| {
@@ -201,12 +300,12 @@ pub async fn loader(
     Path(file): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let cache = match file.as_str() {
-        "cardseal.js" => "public, max-age=60",
-        name if name == app.frame.loader => FOREVER,
+    let (name, cache) = match file.as_str() {
+        "cardseal.js" => (app.frame.loader.as_str(), "public, max-age=60"),
+        name if app.frame.loaders.contains(name) => (name, FOREVER),
         _ => return Err(Code::NotFound.into()),
     };
-    let mut response = app.frame.serve(&app.frame.loader, &headers, cache)?;
+    let mut response = app.frame.serve(name, &headers, cache)?;
     // `integrity` on a script of another origin needs CORS; the loader is public.
     response.headers_mut().insert(
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -230,4 +329,14 @@ pub async fn asset(
         HeaderValue::from_static("*"),
     );
     Ok(response)
+}
+
+/// `GET /.well-known/cardseal-releases.json`: the signed statements of what is served.
+pub async fn releases(State(app): State<App>) -> Response {
+    let mut response = Json(&app.frame.published).into_response();
+    response.headers_mut().insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    response
 }

@@ -17,6 +17,7 @@ use vault_api::tokens::{FieldSession, FieldSessionRequest, TokenCreated, Tokenis
 use crate::App;
 use crate::http::doors::Listener;
 use crate::http::routes::{self, Route};
+use crate::releases::command::Published;
 
 /// The codes that a card itself can bring.
 pub const CARD_CODES: [Code; 10] = [
@@ -55,6 +56,9 @@ pub fn table() -> Vec<Route> {
             .query::<frame::Asked>()
             .serves("application/json")
             .codes(&[Code::Unauthenticated, Code::OriginNotAllowed]),
+        Route::get("/.well-known/cardseal-releases.json", files::releases)
+            .does("What is served here, signed by the release key: a JWS for each release, the current one first.")
+            .answers::<Published>(),
         Route::get("/v1/assets/{file}", files::asset)
             .does("A file of the frame; its name holds its hash.")
             .serves("application/octet-stream")

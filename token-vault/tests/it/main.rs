@@ -25,6 +25,7 @@ mod matrix;
 mod process;
 mod proof;
 mod published;
+mod releases;
 mod replicas;
 mod retention;
 mod roots;

@@ -93,6 +93,7 @@ const NO_OBJECT: &[&str] = &[
     "private POST /v1/tokens",
     "private GET /v1/cards",
     "private GET /v1/jwks.json",
+    "public GET /.well-known/cardseal-releases.json",
     "public GET /v1/assets/{file}",
     "public GET /v1/{file}",
     "public GET /v1/cardseal.js",
