@@ -33,6 +33,7 @@ mod rotation;
 mod served;
 mod states;
 mod tampering;
+mod tampering_keys;
 mod tampering_rights;
 mod transfer;
 mod vault;
