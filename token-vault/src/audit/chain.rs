@@ -38,11 +38,10 @@ pub struct Event<'a> {
     pub times: i64,
 }
 
-/// A new event's id. It begins with the time, so that an index of ids grows at its end: one of random ids would have a page
-/// of its own to write for each event.
+/// A new event's id; ids stand in the order in which they were made.
 #[must_use]
-pub fn event_id(now: i64) -> String {
-    format!("evt_{now:08x}{}", vault_api::ids::random_base62(16))
+pub fn event_id() -> String {
+    format!("evt_{}", vault_api::ids::ordered_base62(24))
 }
 
 /// The last link of a chain.
@@ -178,7 +177,7 @@ impl Ledger {
         let object = serde_json::to_string(&others)
             .map_err(|_| Error::Internal("audit heads could not be written"))?;
         let event = Event {
-            id: &event_id(now),
+            id: &event_id(),
             at: now,
             kind: OPENED,
             merchant: "",

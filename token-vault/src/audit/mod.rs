@@ -179,7 +179,7 @@ pub fn record(
     Ledger::of(tx)?.append(
         tx,
         &Event {
-            id: &event_id(now),
+            id: &event_id(),
             at: now,
             kind: act.as_str(),
             merchant: &actor.merchant,

@@ -160,7 +160,7 @@ async fn write(app: &App, sort: Sort, times: i64, request_id: String) {
             Ledger::of(tx)?.append(
                 tx,
                 &Event {
-                    id: &event_id(now),
+                    id: &event_id(),
                     at: now,
                     kind: act.as_str(),
                     merchant: &sort.merchant,

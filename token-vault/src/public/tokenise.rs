@@ -105,7 +105,7 @@ pub async fn keep(
     sight: Option<Sight>,
 ) -> Result<TokenCreated, Error> {
     let (now, mode) = (app.clock.now(), app.root.mode());
-    let (token, summary) = (Token::random(), card_json::summary(&card));
+    let (token, summary) = (Token::ordered(), card_json::summary(&card));
     let holder = Holder::take(&mut card);
     let expires_at = now + records::tokens::LIFE;
     let created = TokenCreated {

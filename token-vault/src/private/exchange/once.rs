@@ -40,7 +40,7 @@ impl Work {
             Claim::Mismatch => return Err(Code::IdempotencyMismatch.into()),
         }
         let grant = (self.body.purpose == Purpose::Payment)
-            .then(|| self.grant_of(&format!("grant_{}", vault_api::ids::random_base62(16))));
+            .then(|| self.grant_of(&format!("grant_{}", vault_api::ids::ordered_base62(16))));
         let exchanged = issue(tx, grant.as_ref())?;
         let answer = without_secret(&exchanged)?;
         let kept = self.bound(&scope, answer.to_string().into_bytes());
