@@ -34,10 +34,10 @@
   const ONE_ROW = { from: 600, height: 76 };
   const TWO_ROWS_HEIGHT = 156;
   const FIELD_HEIGHT = 52;
-  /** A frame whose channel closed is loaded anew if it does not come back by itself. */
+  /** A frame whose channel closed is loaded anew if it does not come back by itself; and one that cannot be is said to fail. */
   const REVIVE_AFTER_MS = 1000;
-  /** The elements: a whole card, or one field of a split form. */
-  const TYPES = /^card(Number|Expiry|Cvc)?$/;
+  /** The elements: a whole card, one field of a split form, or the security code of a card that is stored already. */
+  const TYPES = /^cvc$|^card(Number|Expiry|Cvc)?$/;
   /** The form's themes as `color-scheme`: where frame and document differ in it, browsers paint the frame opaque. */
   const SCHEMES = { light: "light", dark: "dark", auto: "light dark" };
   /** Inputs whose Enter submits a form without a button only while there is no second one (HTML, 4.10.21.2). */
@@ -46,10 +46,10 @@
   const MESSAGES = {
     origin_not_allowed: "This page's origin is not registered for the publishable key.",
     invalid_key: "The vault does not know this publishable key.",
-    blocked: "The card form was blocked by an extension, the network or the page's Content-Security-Policy.",
-    csp: "The page's Content-Security-Policy does not allow the vault in frame-src.",
+    blocked: "The card form was blocked by an extension, the network or a policy.",
+    csp: "The page's policy does not allow the vault in frame-src.",
     offline: "The browser is offline.",
-    timeout: "The card form did not answer in time.",
+    timeout: "The card form did not answer.",
     insecure_context: "The card form needs https.",
     wasm_unavailable: "The card form could not start.",
     frame_reloaded: "The card form was lost. Fill it in again.",
@@ -80,6 +80,7 @@
     return Object.hasOwn(SCHEMES, theme) ? theme : "light";
   };
   const failure = (type, code, message) => ({ error: { type, code, message } });
+  const told = (reason) => ({ reason, message: MESSAGES[reason] });
   const broken = (code) => failure("api_connection_error", code, MESSAGES[code]);
   /** 128 bits as 32 letters: it goes into an address, where the vault refuses digits that could be a card's. */
   const randomNonce = () => String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32)).map((byte) => 97 + (byte & 15)));
@@ -87,7 +88,7 @@
   /** What `start` promises, or `aborted` as soon as the caller's signal says so. */
   const abortable = (signal, start) => {
     if (!signal) return start();
-    const aborted = failure("invalid_request_error", "aborted", "The call was aborted.");
+    const aborted = failure("invalid_request_error", "aborted", "Aborted.");
     if (signal.aborted) return Promise.resolve(aborted);
     const end = new AbortController();
     const abort = new Promise((resolve) => signal.addEventListener("abort", () => resolve(aborted), { signal: end.signal }));
@@ -140,13 +141,13 @@
     mount(target) {
       if (this.#isDestroyed) misuse("this element was destroyed.");
       const container = typeof target == "string" ? document.querySelector(target) : target;
-      if (!(container instanceof Element)) misuse(`no element to mount in: ${target}`);
+      if (!(container instanceof Element)) misuse(`no element: ${target}`);
       if (this.#mount?.container === container) return this;
       this.unmount();
       const [layout, field] = TYPES.exec(this.#type);
       const options = { title: `Secure ${field ? `card ${field.toLowerCase()}` : layout} form`, ...this.#options };
       const emit = (event, payload) => this.#emit(event, payload);
-      if (field && container.getRootNode() !== document) misuse("split fields cannot be in a shadow tree.");
+      if (field && container.getRootNode() !== document) misuse("no split fields in a shadow tree.");
       const split = field && this.#group._split(options);
       this.#mount = new Mount(this.#key, options, layout, container, emit, this.#vetoes, split, field?.toLowerCase());
       return this;
@@ -167,7 +168,7 @@
     }
 
     on(event, handler) {
-      if (typeof handler != "function") misuse("on(event, handler) needs a function.");
+      if (typeof handler != "function") misuse("on() needs a function.");
       if (!this.#handlers.has(event)) this.#handlers.set(event, new Set());
       this.#handlers.get(event).add(handler);
       return this;
@@ -213,7 +214,7 @@
     /** For Cardseal's createToken. */
     _tokenise(key, data) {
       if (key !== this.#key) misuse("the element belongs to another publishable key.");
-      return this.#mount?.tokenise(data) ?? Promise.resolve(failure("invalid_request_error", "element_not_mounted", "Mount the card element first."));
+      return this.#mount?.tokenise(data) ?? Promise.resolve(failure("invalid_request_error", "element_not_mounted", "Mount the element first."));
     }
 
     /** For the custom element: says what is wrong in the fields, as at submit, and leaves the focus. */
@@ -302,7 +303,7 @@
         return;
       }
       container.replaceChildren(this.#frame);
-      const isOneRow = this.#frame.clientWidth >= ONE_ROW.from;
+      const isOneRow = layout == "cvc" || this.#frame.clientWidth >= ONE_ROW.from;
       this.#resize(split ? FIELD_HEIGHT : isOneRow ? ONE_ROW.height : TWO_ROWS_HEIGHT);
     }
 
@@ -344,7 +345,8 @@
         const all = this.#split ? [...this.#split.#fields.values()] : [this];
         for (const one of all) {
           const refusal = await one.#isBinAllowed;
-          if (refusal) return refusal;
+          // It was said when the first digits were typed, and went with the next.
+          if (refusal) return one.#say(refusal);
         }
         const answer = await (this.#split ?? this).#tokenise(data);
         for (const one of answer.token ? all : []) {
@@ -360,8 +362,12 @@
       const said = await this.#vetoes[veto]?.(facts);
       if (said?.continue !== false) return null;
       const message = String(said.message ?? "This card is not accepted here.");
-      this.send({ type: "error", message });
-      return failure("validation_error", "refused_by_page", message);
+      return this.#say(failure("validation_error", "refused_by_page", message));
+    }
+
+    #say(refusal) {
+      this.send({ type: "error", message: refusal.error.message });
+      return refusal;
     }
 
     /** A second call while one is under way gets the same answer: a double click pays once. */
@@ -461,7 +467,7 @@
         }
         case "refused":
           // For the developer: the form goes on without it.
-          setTimeout(() => misuse(`the option "${message.option}" is not one the form takes.`));
+          setTimeout(() => misuse(`no option: ${message.option}`));
           break;
         case "focus":
         case "blur":
@@ -534,7 +540,7 @@
       if (this.#failed || !Object.hasOwn(MESSAGES, reason)) return;
       this.#failed = reason;
       this.#waiting = [];
-      this.#emit("loaderror", { reason, message: MESSAGES[reason] });
+      this.#emit("loaderror", told(reason));
       this.#fields.forEach((field) => field.#fail(reason));
       this.#settleCurrent?.(broken(reason));
     }
@@ -558,8 +564,8 @@
     }
 
     create(type, options) {
-      if (!TYPES.test(type)) misuse(`there is no element "${type}".`);
-      if (this.#made.has(type)) misuse(`this group has a "${type}" element already.`);
+      if (!TYPES.test(type)) misuse(`no element: ${type}`);
+      if (this.#made.has(type)) misuse(`there is a "${type}" element already.`);
       const element = new CardElement(this.#key, type, this, { ...this.#options, ...options });
       const destroy = element.destroy;
       element.destroy = () => {
@@ -587,10 +593,12 @@
   }
 
   window.Cardseal ??= function Cardseal(key) {
-    if (!vault || vault === location.origin) misuse("load cardseal.js by a script tag from the vault.");
-    if (/^(sk|rk)_/.test(key)) misuse("this is a secret key. Roll it now, use a publishable key.");
+    if (!vault || vault === location.origin) misuse("load cardseal.js from the vault.");
+    if (/^(sk|rk)_/.test(key)) misuse("this is a secret key. Roll it now.");
     if (!/^pk_(test|live)_[0-9A-Za-z]+$/.test(key)) misuse("not a publishable key.");
-    const createToken = (element, data) => {
+    const createToken = (element, data, ...more) => {
+      // Stripe.js says first what a lone security code is for.
+      if (element == "cvc_update") return createToken(data, ...more);
       if (!(element instanceof CardElement)) misuse("createToken needs a card element.");
       return element._tokenise(key, data);
     };
@@ -680,7 +688,16 @@
       this.#facts = { empty: true, complete: false };
       this.#isLoaded = false;
       this.#loadError = null;
-      this.#cardseal = window.Cardseal(this.getAttribute("publishable-key"));
+      try {
+        this.#cardseal = window.Cardseal(this.getAttribute("publishable-key"));
+      } catch (error) {
+        // The form is held, and once its page listens it is told why there is nothing to fill in.
+        setTimeout(() => {
+          this.#hear("loaderror", told("invalid_key"));
+          throw error;
+        }, REVIVE_AFTER_MS);
+        return;
+      }
       this.#card = this.#cardseal.elements().create("card", this.#options());
       for (const name of ["ready", "change", "escape", "loaderror"]) {
         this.#card.on(name, (detail) => this.#hear(name, detail));
@@ -756,9 +773,9 @@
     }
 
     async #hold(event) {
-      if (this.#isPassing || !this.#card || this.matches(":disabled")) return;
+      if (this.#isPassing || this.matches(":disabled")) return;
       this.#setToken(null);
-      if ((this.#isLoaded || this.#loadError) && this.#facts.empty && !this.required) return;
+      if (this.#card && (this.#isLoaded || this.#loadError) && this.#facts.empty && !this.required) return;
       event.preventDefault();
       event.stopImmediatePropagation();
       const { form } = this;
@@ -766,9 +783,9 @@
       const method = submitter?.hasAttribute("formmethod") ? submitter.formMethod : form.method;
       if (method == "get") {
         this.setError("This form cannot take cards.");
-        misuse('a form with <cardseal-card> needs method="post": a token has no place in an address.');
+        misuse('a form with <cardseal-card> needs method="post".');
       }
-      if (this.#isBusy) return;
+      if (this.#isBusy || !this.#card) return;
       this.#isBusy = true;
       const { token, error } = await this.#cardseal.createToken(this.#card);
       this.#isBusy = false;

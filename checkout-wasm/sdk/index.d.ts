@@ -16,6 +16,8 @@ export interface Cardseal {
   elements(options?: ElementsOptions): Elements;
   /** Never rejects: what went wrong is in `error`. */
   createToken(element: CardElement, data?: TokenData): Promise<TokenResult>;
+  /** The token of a security code alone, of the element `cvc`: good as `payment_method_options[card][cvc_token]`. */
+  createToken(type: "cvc_update", element: CardElement, data?: TokenData): Promise<TokenResult>;
   /** Pays the intent and lets the buyer do what the bank asks. However often it is called at once, there is one payment. */
   confirmCardPayment(clientSecret: string, data?: ConfirmCardPaymentData, options?: ConfirmOptions): Promise<PaymentIntentResult>;
   /** Keeps the card of a SetupIntent. */
@@ -39,6 +41,8 @@ export interface ConfirmCardData {
 
 export interface ConfirmCardPaymentData extends ConfirmCardData {
   setup_future_usage?: "on_session" | "off_session";
+  /** The security code of a saved card, given again: of the element `cvc`, or a token of it. */
+  payment_method_options?: { card?: { cvc?: CardElement; cvc_token?: string } };
 }
 
 export interface ConfirmOptions {
@@ -230,8 +234,8 @@ export interface ElementsOptions {
   session?: string;
 }
 
-/** A whole card in one frame, or the fields of a split form. */
-export type ElementType = "card" | "cardNumber" | "cardExpiry" | "cardCvc";
+/** A whole card in one frame, the fields of a split form, or the security code of a card that is stored already. */
+export type ElementType = "card" | "cardNumber" | "cardExpiry" | "cardCvc" | "cvc";
 
 /** What a veto answers; nothing lets the card pass. */
 export type Verdict = { continue: boolean; message?: string } | undefined | void;
@@ -246,6 +250,8 @@ export interface CardOptions extends ElementsOptions {
   allowedBrands?: string[];
   /** Networks picked beforehand on a co-badged card, the best first; the buyer may pick another. */
   preferredNetwork?: string[];
+  /** Asked for each new `bin`, where the key shows it; `{ continue: false, message }` refuses the card. At creation only. */
+  onBin?: (facts: { bin: string; brand: string }) => Verdict | Promise<Verdict>;
   /** Asked for each token before the page gets it; `{ continue: false, message }` refuses it in these words. At creation only. */
   onToken?: (token: Token) => Verdict | Promise<Verdict>;
   /** The iframe's title, for assistive technology; at mount only. */
@@ -270,6 +276,8 @@ export interface CardEvents {
     /** Networks that the buyer may choose from: of a co-badged card. */
     networks: string[];
     network: string | null;
+    /** The first 6 or 8 digits, where the operator made the key with `--show-bin`. */
+    bin?: string;
     error?: { type: "validation_error"; code: ValidationCode; message: string };
   };
   /** The choice of networks has changed. */
@@ -293,7 +301,7 @@ export interface CardElement {
   on<E extends keyof CardEvents>(event: E, handler: Handler<E>): this;
   once<E extends keyof CardEvents>(event: E, handler: Handler<E>): this;
   off<E extends keyof CardEvents>(event: E, handler?: Handler<E>): this;
-  update(options: Omit<CardOptions, "title" | "onToken">): this;
+  update(options: Omit<CardOptions, "title" | "onBin" | "onToken">): this;
   focus(): this;
   blur(): this;
   clear(): this;

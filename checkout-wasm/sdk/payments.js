@@ -143,6 +143,9 @@
 
     const confirm = async (secret, data, options) => {
       const { payment_method: method, ...params } = data;
+      const { cvc, ...card } = params.payment_method_options?.card ?? {};
+      if (cvc) card.cvc_token = await created(cvc, { signal: options.signal });
+      if (params.payment_method_options) params.payment_method_options = { ...params.payment_method_options, card };
       params.client_secret = secret.clientSecret;
       params.use_stripe_sdk = true;
       if (typeof method == "string") params.payment_method = method;
@@ -157,7 +160,11 @@
 
     const tokenOf = async ({ card, billing_details: details }, signal) => {
       if (typeof card?.token == "string") return card.token;
-      const { token, error } = await createToken(card, { name: details?.name, signal });
+      return created(card, { name: details?.name, signal });
+    };
+
+    const created = async (element, data) => {
+      const { token, error } = await createToken(element, data);
       if (error) throw new Refused(error.type, error.code, error.message);
       return token.id;
     };

@@ -22,7 +22,7 @@ for (const [name, settings] of Object.entries(SETTINGS)) {
       await page.goto(demos()[0].shop);
       await page.getByRole('link', { name: 'The card form in every state' }).click();
       const samples = page.locator('.sample');
-      await expect.poll(() => samples.count()).toBeGreaterThan(14);
+      await expect.poll(() => samples.count()).toBeGreaterThan(16);
       for (const sample of await samples.all()) {
         await sample.scrollIntoViewIfNeeded();
         if ((await sample.getAttribute('id')) === 'refused') {
@@ -66,6 +66,13 @@ test('the samples are in the state that they name', async ({ page }) => {
   await expect((await sample('rtl')).locator(':root')).toHaveAttribute('dir', 'rtl');
   await expect((await sample('rtl')).locator('#number')).toHaveValue('4242 4242 4242 4242');
   await expect((await sample('optional')).getByRole('checkbox')).toBeVisible();
+  await expect((await sample('cvc')).getByRole('textbox')).toHaveValue('123');
+  const split = page.locator('#split iframe');
+  await page.locator('#split').scrollIntoViewIfNeeded();
+  await expect(split).toHaveCount(3);
+  for (const [n, value] of ['4242 4242 4242 4242', '12 / 40', '123'].entries()) {
+    await expect(split.nth(n).contentFrame().getByRole('textbox')).toHaveValue(value);
+  }
   await page.locator('#locales').scrollIntoViewIfNeeded();
   await page.locator('#locales select').selectOption('ja');
   await expect(page.frameLocator('#locales iframe').locator(':root')).toHaveAttribute('lang', /^ja/);

@@ -24,6 +24,12 @@ card.on('change', (event) => event.number);
 cardseal.createToken(card).then((result) => result.token.id);
 // @ts-expect-error the element, not its selector
 cardseal.createToken('#card');
+// @ts-expect-error only a security code has a type
+cardseal.createToken('card', card);
+// @ts-expect-error a security code has no place on a page
+cardseal.confirmCardPayment('pi_1_secret_1', { payment_method_options: { card: { cvc: '123' } } });
+// @ts-expect-error a key may not show the BIN
+card.on('change', ({ bin }) => bin.length);
 // @ts-expect-error the title is set at mount
 card.update({ title: 'Other' });
 // @ts-expect-error an intent or an error, not surely an intent

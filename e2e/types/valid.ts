@@ -39,6 +39,20 @@ export async function confirm(secret: string, card: CardElement, cardseal: Cards
   return `${paymentIntent.status} ${setupIntent?.status}`;
 }
 
+export async function again(secret: string, cardseal: Cardseal): Promise<string | undefined> {
+  const cvc = cardseal.elements().create('cvc').mount('#cvc');
+  const { token } = await cardseal.createToken('cvc_update', cvc, { signal: AbortSignal.timeout(1000) });
+  const card = token ? { cvc_token: token.id } : { cvc };
+  const { paymentIntent } = await cardseal.confirmCardPayment(secret, { payment_method: 'pm_1', payment_method_options: { card } });
+  return paymentIntent?.status;
+}
+
+export const vetoed = (cardseal: Cardseal): CardElement =>
+  cardseal
+    .elements()
+    .create('card', { onBin: async ({ bin, brand }) => ({ continue: brand !== 'amex' && !bin.startsWith('4') }), onToken: () => {} })
+    .on('change', ({ bin }) => bin?.length);
+
 export const full = (cardseal: Cardseal): CardElement =>
   cardseal
     .elements({

@@ -4,9 +4,10 @@ use vault_api::keys::hex;
 use vault_api::tokens::{Exchange, Exchanged, Purpose, Store, StoredCard};
 
 use crate::app::App;
+use crate::cvc_tokens;
 use crate::error::{Error, Refusal};
 use crate::intents::Intent;
-use crate::payment_methods::PaymentMethod;
+use crate::payment_methods::{PaymentMethod, holds_no_card};
 use crate::three_ds::Authentication;
 use crate::vault::Failure;
 
@@ -26,6 +27,11 @@ pub async fn for_payment(
     let part = if has_one_use { "" } else { confirmation };
     let parts = [intent.id.as_bytes(), source.as_bytes(), part.as_bytes()];
     let key = hex(&app.seal.mac("exchange", &parts));
+    let (seal, of) = (app.clone(), confirmation.to_owned());
+    let cvc_token = app
+        .store
+        .read(move |tx| cvc_tokens::find(tx, &seal.seal, &of))
+        .await?;
     let keep = method.sealed_token.is_some() && intent.details.setup_future_usage.is_some();
     let body = Exchange {
         source,
@@ -33,7 +39,7 @@ pub async fn for_payment(
         intent: Some(intent.id.clone()),
         amount: Some(intent.amount),
         currency: Some(intent.currency.clone()),
-        cvc_token: None,
+        cvc_token,
         store: keep.then_some(Store::OnSuccess),
     };
     let exchanged = app
@@ -114,6 +120,16 @@ fn refused(failure: &Failure) -> Error {
             "No such token: it has expired. Ask the buyer for the card again.",
         ),
         "not_found" => Refusal::no_such("token"),
+        "token_holds_no_card" => holds_no_card(),
+        "cvc_gone" => Refusal::new(
+            "resource_missing",
+            "The security code is no longer there. Ask the buyer for it again.",
+        ),
+        "invalid_cvc" => {
+            let message = "The security code is not valid for this card.";
+            let refusal = Refusal::new("invalid_cvc", message).kind("card_error");
+            refusal.status(http::StatusCode::PAYMENT_REQUIRED)
+        }
         "binding_mismatch" => Refusal::new(
             "payment_intent_incompatible_payment_method",
             "The token is bound to another PaymentIntent, amount or currency.",

@@ -18,6 +18,7 @@ mod config;
 mod connectors;
 mod currency;
 mod customers;
+mod cvc_tokens;
 mod disputes;
 mod doctor;
 mod error;
@@ -75,6 +76,10 @@ const MIGRATIONS: &[Migration] = &[
     ("0008_checkout", include_str!("schema/0008_checkout.sql")),
     ("0009_risk", include_str!("schema/0009_risk.sql")),
     ("0010_expiry", include_str!("schema/0010_expiry.sql")),
+    (
+        "0011_cvc_tokens",
+        include_str!("schema/0011_cvc_tokens.sql"),
+    ),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use crate::checkout::lifecycle;
 use crate::config::Fees;
 use crate::connectors::responses::PROCESSING_ERROR;
 use crate::connectors::{Class, Decline, Payment, Verdict};
+use crate::cvc_tokens;
 use crate::error::Error;
 use crate::events;
 use crate::intents::Intent;
@@ -126,6 +127,10 @@ pub async fn settle(
             authorisation_days,
             now_ms,
         };
+        let is_over = step_up.is_none() && next.is_none();
+        if is_over && !matches!(outcome, Outcome::Open | Outcome::Unknown(_)) {
+            cvc_tokens::forget(step.tx, &step.attempt.confirmation)?;
+        }
         match &outcome {
             Outcome::Open => Ok(false),
             Outcome::Unknown(_) => step.unknown(),

@@ -316,13 +316,21 @@ pub async fn create(call: Call) -> Response {
     .await
 }
 
+/// A token of a security code where one of a card is wanted.
+pub fn holds_no_card() -> Refusal {
+    let message = "This token holds a security code alone. Pass it as payment_method_options[card][cvc_token], with a \
+                   saved card as the payment method.";
+    Refusal::new("parameter_invalid", message)
+}
+
 // A vault that does not let payments look at tokens tells us the card at the exchange.
 async fn look_at(app: &App, owner: &Owner, token: &str) -> Result<Option<CardSummary>, Error> {
     let Ok(token) = TokenName::parse(token) else {
         return Ok(None);
     };
     match app.vault.lookup_token(&owner.merchant, &token).await {
-        Ok(card) => Ok(Some(card)),
+        Ok(Some(card)) => Ok(Some(card)),
+        Ok(None) => Err(holds_no_card().param("card[token]").into()),
         Err(Failure::Refused(problem)) if problem.code == "not_found" => {
             Err(Refusal::no_such("token").param("card[token]").into())
         }

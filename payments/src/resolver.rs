@@ -11,6 +11,7 @@ use service::listen::Stop;
 use crate::app::App;
 use crate::attempts::{self, Attempt};
 use crate::checkout::lifecycle;
+use crate::cvc_tokens;
 use crate::disputes;
 use crate::error::Error;
 use crate::expiry;
@@ -202,6 +203,7 @@ async fn sweep(app: &App) -> Result<(), Error> {
         idempotency::sweep(tx, now)?;
         store::outbox::sweep(tx, now - DONE_KEPT)?;
         velocity::sweep(tx, now_ms)?;
+        cvc_tokens::sweep(tx, now_ms)?;
         payment_methods::sweep(tx, now_ms)
     };
     app.store.write(write).await

@@ -76,12 +76,12 @@ impl Vault {
         }
     }
 
-    /// What may be shown of a token's card.
+    /// What may be shown of a token's card; none of a security code alone.
     pub async fn lookup_token(
         &self,
         merchant: &str,
         token: &vault_api::TokenName,
-    ) -> Result<CardSummary, Failure> {
+    ) -> Result<Option<CardSummary>, Failure> {
         let body = TokenRef {
             token: token.clone(),
         };

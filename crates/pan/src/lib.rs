@@ -165,6 +165,12 @@ impl Cvv {
         }
     }
 
+    /// Whether it is one of a card of `brand`, by its length.
+    #[must_use]
+    pub fn fits(&self, brand: Brand) -> bool {
+        cvc::state(self.0.as_str(), brand) == cvc::State::Valid
+    }
+
     /// The digits. Each use is argued at its site.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -125,6 +125,7 @@ codes! {
     SealedCardInvalid = 422, "sealed_card_invalid", "The sealed card could not be opened.";
     SealingKeyUnknown = 422, "sealing_key_unknown", "The sealing key is unknown or gone; fetch a new session and seal again.";
     BindingMismatch = 422, "binding_mismatch", "The token or grant is bound to another intent, amount or currency.";
+    TokenHoldsNoCard = 422, "token_holds_no_card", "This token holds a security code alone; it serves as cvc_token with a stored card.";
     GrantExhausted = 422, "grant_exhausted", "The grant's sends are used up.";
     PlaceholderNotAllowed = 422, "placeholder_not_allowed", "A placeholder stands where the operation has not registered it.";
     TestModeOnly = 422, "test_mode_only", "This is for test mode.";

@@ -62,7 +62,7 @@ pub struct SealingKey {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TokeniseSealed {
-    /// The sealed card.
+    /// The sealed card, or the security code of a stored one: `{"cvc":".."}` alone.
     pub sealed: Sealed,
 }
 
@@ -87,8 +87,12 @@ pub struct TokenCreated {
     pub id: Token,
     /// `token`.
     pub object: String,
-    /// What may be shown.
-    pub card: CardSummary,
+    /// `card`; or `cvc_update`, a security code alone, good as `cvc_token` for a card that is stored already.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What may be shown of the card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardSummary>,
     /// Test or live.
     pub livemode: bool,
     /// Unix seconds.
@@ -139,8 +143,9 @@ pub struct TokenState {
     pub id: String,
     /// `active`, `exchanged`, `expired` or `revoked`.
     pub status: String,
-    /// What may be shown.
-    pub card: CardSummary,
+    /// What may be shown of the card; none of a security code alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardSummary>,
     /// Unix seconds.
     pub expires_at: i64,
 }

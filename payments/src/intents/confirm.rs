@@ -15,6 +15,7 @@ use super::{Details, Intent};
 use crate::app::{App, Origin, Owner};
 use crate::attempts::{self, Attempt};
 use crate::checkout::lifecycle;
+use crate::cvc_tokens;
 use crate::error::{Error, Refusal};
 use crate::exchange;
 use crate::http::browser::reduce;
@@ -65,6 +66,8 @@ pub struct Options {
     return_url: Option<String>,
     setup_future_usage: Option<&'static str>,
     request_three_d_secure: Option<&'static str>,
+    /// The security code of a saved card, given again. Of this confirmation alone: the intent does not have it.
+    cvc_token: Option<String>,
     error_on_requires_action: Option<bool>,
     use_stripe_sdk: Option<bool>,
     told: Told,
@@ -76,15 +79,27 @@ pub const USAGES: &[&str] = &["off_session", "on_session"];
 impl Options {
     /// Takes them.
     pub fn take(params: &mut Params) -> Result<Self, Error> {
+        let (request_three_d_secure, cvc_token) = three_ds::request_and(params, cvc_tokens::take)?;
         Ok(Self {
             off_session: params.boolean("off_session")?,
             return_url: params.text("return_url", 2_048)?,
             setup_future_usage: params.one_of("setup_future_usage", USAGES)?,
-            request_three_d_secure: three_ds::request(params)?,
+            request_three_d_secure,
+            cvc_token,
             error_on_requires_action: params.boolean("error_on_requires_action")?,
             use_stripe_sdk: params.boolean("use_stripe_sdk")?,
             told: Told::take(params)?,
         })
+    }
+
+    /// Refuses what an intent cannot keep for a later confirmation: a security code.
+    pub fn without_confirm(self) -> Result<Self, Error> {
+        if self.cvc_token.is_none() {
+            return Ok(self);
+        }
+        let message =
+            "A cvc_token is of one confirmation. Pass it with confirm=true, or when you confirm.";
+        Err(Refusal::plain(message).param(cvc_tokens::PARAM).into())
     }
 
     /// Writes them into the intent's details; false when they say nothing.
@@ -270,7 +285,7 @@ async fn prepare(app: &App, wanted: &Confirm) -> Result<(Intent, PaymentMethod),
         _ => None,
     };
     let (shared, owner, id) = (app.clone(), wanted.owner.clone(), wanted.intent.clone());
-    let options = wanted.options.clone();
+    let (options, confirmation) = (wanted.options.clone(), wanted.confirmation.clone());
     let write = move |tx: &mut Tx<'_>| -> Result<(Intent, PaymentMethod), Error> {
         let mut intent = Intent::load(tx, &owner, &id)?;
         if intent.status == "requires_action" {
@@ -299,6 +314,14 @@ async fn prepare(app: &App, wanted: &Confirm) -> Result<(Intent, PaymentMethod),
             (None, Some(id)) => usable(tx, &owner, id, customer)?,
             (None, None) => return Err(without_method(&shared, &intent)),
         };
+        if let Some(token) = &options.cvc_token {
+            if method.sealed_token.is_some() {
+                let message = "A cvc_token goes with a saved card; this payment method brings its own security code.";
+                return Err(Refusal::plain(message).param(cvc_tokens::PARAM).into());
+            }
+            let now_ms = shared.clock.now_ms();
+            cvc_tokens::keep(tx, &shared.seal, &confirmation, token, now_ms)?;
+        }
         Ok((intent, method))
     };
     app.store.write(write).await

@@ -69,8 +69,8 @@ pub async fn create(call: Call) -> Response {
                 intent: id.clone(),
                 confirmation,
                 source,
-                // The row has them already.
-                options: Options::default(),
+                // The row has them already, but for what is of a confirmation alone.
+                options: wanted.options,
             };
             confirm::confirm(&app, &confirm).await?;
         }
@@ -88,6 +88,7 @@ struct Wanted {
     source: Option<Source>,
     customer: Option<String>,
     details: Details,
+    options: Options,
     expand: Expand,
 }
 
@@ -111,7 +112,10 @@ impl Wanted {
         if !confirm {
             refuse_without_confirm(params, &["off_session", "return_url"])?;
         }
-        let options = Options::take(params)?;
+        let mut options = Options::take(params)?;
+        if !confirm {
+            options = options.without_confirm()?;
+        }
         options.apply(&mut details);
         Ok(Self {
             customer: params.text("customer", 100)?,
@@ -121,6 +125,7 @@ impl Wanted {
             confirm,
             source,
             details,
+            options,
             expand: Expand::parse(params)?,
         })
     }

@@ -37,16 +37,27 @@ const REQUESTS: &[&str] = &["automatic", "any", "challenge"];
 
 /// Takes `payment_method_options[card][request_three_d_secure]`.
 pub fn request(params: &mut Params) -> Result<Option<&'static str>, Error> {
+    request_and(params, |_| Ok(None)).map(|(request, _)| request)
+}
+
+/// The same, and what else `more` takes of `payment_method_options[card]`.
+pub fn request_and(
+    params: &mut Params,
+    more: impl FnOnce(&mut Params) -> Result<Option<String>, Error>,
+) -> Result<(Option<&'static str>, Option<String>), Error> {
     let Some(mut options) = params.hash("payment_method_options")? else {
-        return Ok(None);
+        return Ok((None, None));
     };
-    let mut request = None;
+    let mut taken = (None, None);
     if let Some(mut card) = options.hash("card")? {
-        request = card.one_of("request_three_d_secure", REQUESTS)?;
+        taken = (
+            card.one_of("request_three_d_secure", REQUESTS)?,
+            more(&mut card)?,
+        );
         card.finish()?;
     }
     options.finish()?;
-    Ok(request)
+    Ok(taken)
 }
 
 impl crate::app::Shared {

@@ -9,6 +9,7 @@ use crate::world::{World, on_both_stores};
 on_both_stores!(
     a_customer_lives,
     an_attached_card_is_paid_with_again,
+    a_security_code_goes_with_a_saved_card_alone,
     a_card_is_kept_by_its_payment,
     a_card_that_was_not_approved_is_not_kept,
     a_deleted_customer_has_no_cards,
@@ -366,5 +367,40 @@ async fn lists_are_filtered(world: World) {
         let bad = world.get(&format!("/v1/charges?{range}")).await;
         assert_eq!((bad.status, bad.code()), (400, code), "{range}");
     }
+    world.finish().await;
+}
+
+async fn a_security_code_goes_with_a_saved_card_alone(world: World) {
+    let name = "payment_method_options[card][cvc_token]";
+    let cvc = world.token(Card::Approves);
+    let fresh = world.token(Card::Approves);
+    let confirm = async |form: &[(&str, &str)]| {
+        let amount = [("amount", "700"), ("currency", "usd")];
+        let intent = world.post("/v1/payment_intents", &amount).await.ok().id();
+        let path = format!("/v1/payment_intents/{intent}/confirm");
+        world.post(&path, form).await
+    };
+    let card = [
+        ("payment_method_data[type]", "card"),
+        ("payment_method_data[card][token]", &*fresh),
+        (name, &*cvc),
+    ];
+    let refused = confirm(&card).await;
+    assert_eq!(
+        (refused.status, refused.json["error"]["param"].as_str()),
+        (400, Some(name))
+    );
+    for bad in ["tok_", "4242424242424242", "card_1"] {
+        let refused = confirm(&[("payment_method", "pm_1"), (name, bad)]).await;
+        assert_eq!(refused.status, 400, "{}", refused.text);
+        assert!(!refused.text.contains("4242"), "{}", refused.text);
+    }
+    // It belongs to a confirmation, not to an intent.
+    let form = [("amount", "700"), ("currency", "usd"), (name, &*cvc)];
+    let refused = world.post("/v1/payment_intents", &form).await;
+    assert_eq!(
+        (refused.status, refused.json["error"]["param"].as_str()),
+        (400, Some(name))
+    );
     world.finish().await;
 }

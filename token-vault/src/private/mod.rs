@@ -71,6 +71,8 @@ fn token_routes() -> Vec<Route> {
                 Code::TokenAlreadyUsed,
                 Code::TokenExpired,
                 Code::TokenRevoked,
+                Code::TokenHoldsNoCard,
+                Code::InvalidCvc,
                 Code::CvcGone,
                 Code::BindingMismatch,
             ]),

@@ -9,7 +9,7 @@ use vault_api::{Code, Token, TokenName};
 use crate::audit::{self, Act, Actor};
 use crate::card_json::CardJson;
 use crate::http::{Caller, Json};
-use crate::public::tokenise;
+use crate::public::tokenise::{self, Content};
 use crate::records::row_mac::{Read, RowMacs};
 use crate::records::tokens::{Binding, Owner};
 use crate::{App, Error, card_json, published, records};
@@ -32,7 +32,8 @@ pub async fn create(
     let card = body
         .card
         .check(caller.mode, card::Month::of_unix(app.clock.now()))?;
-    tokenise::keep(&app, Actor::from(&caller), card, Binding::default(), None)
+    let (actor, binding) = (Actor::from(&caller), Binding::default());
+    tokenise::keep(&app, actor, Content::Card(card), binding, None)
         .await
         .map(Json)
 }
@@ -110,7 +111,7 @@ fn of_published(name: String, mode: Mode, now: i64) -> Result<Json<TokenState>, 
     Ok(Json(TokenState {
         id: name,
         status: "active".to_owned(),
-        card: card_json::summary(&card),
+        card: Some(card_json::summary(&card)),
         expires_at: now + records::tokens::LIFE,
     }))
 }

@@ -1,8 +1,8 @@
-//! `POST /v1/tokens`: a sealed card becomes a single-use token.
+//! `POST /v1/tokens`: a sealed card becomes a single-use token; so does a security code alone, for a card that is stored.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use pan::CardData;
+use pan::{CardData, Cvv};
 use service::headers::RequestId;
 use sha2::{Digest as _, Sha256};
 use vault_api::Code;
@@ -11,7 +11,7 @@ use vault_api::tokens::{TokenCreated, TokeniseSealed};
 
 use super::field_sessions::same_origin;
 use crate::audit::{self, Act, Actor};
-use crate::card_json::{self, CardJson};
+use crate::card_json::{self, SealedJson};
 use crate::crypto::envelope::{Holder, Place};
 use crate::crypto::sealing;
 use crate::crypto::session::{self, Claims};
@@ -26,6 +26,14 @@ use crate::{App, Error, records, replicas};
 pub struct Sight {
     hash: [u8; 32],
     expires_at: i64,
+}
+
+/// What a token is of.
+pub enum Content {
+    /// A checked card.
+    Card(CardData),
+    /// The security code of a card that is stored already.
+    Cvc(Cvv),
 }
 
 /// Tokenises. The session says for whom; the card is opened, checked and sealed again for the store.
@@ -65,10 +73,16 @@ pub async fn tokenise(
         sealing::Error::UnknownKey => Code::SealingKeyUnknown,
         sealing::Error::Invalid => Code::SealedCardInvalid,
     })?;
-    let card = CardJson::parse(&plain)?.check(claims.mode, card::Month::of_unix(now))?;
+    let content = match SealedJson::parse(&plain)? {
+        SealedJson::Card(card) => {
+            let card = card.check(claims.mode, card::Month::of_unix(now))?;
+            let of_bin = format!("{}/{}", claims.key, card.number.bin());
+            limits.pass(&app, Rule::TokensPerBin, &of_bin, &work)?;
+            Content::Card(card)
+        }
+        SealedJson::Cvc(cvc) => Content::Cvc(cvc.check()?),
+    };
     drop(plain);
-    let of_bin = format!("{}/{}", claims.key, card.number.bin());
-    limits.pass(&app, Rule::TokensPerBin, &of_bin, &work)?;
     let hash = Sha256::new()
         .chain_update(&claims.jti)
         .chain_update([0])
@@ -88,30 +102,40 @@ pub async fn tokenise(
         amount: claims.amount,
         currency: claims.currency,
     };
-    keep(&app, actor, card, binding, Some(sight))
+    keep(&app, actor, content, binding, Some(sight))
         .await
         .map(Json)
 }
 
-/// Keeps a checked card and answers its token.
+/// Keeps a card or a security code and answers its token.
 ///
 /// # Errors
 /// The store's; `sealed_card_replayed` when this sealed card was kept before.
 pub async fn keep(
     app: &App,
     actor: Actor,
-    mut card: CardData,
+    content: Content,
     binding: Binding,
     sight: Option<Sight>,
 ) -> Result<TokenCreated, Error> {
     let (now, mode) = (app.clock.now(), app.root.mode());
-    let (token, summary) = (Token::ordered(), card_json::summary(&card));
-    let holder = Holder::take(&mut card);
+    let token = Token::ordered();
+    let (card, cvc) = match content {
+        Content::Card(mut card) => {
+            let (summary, cvc) = (card_json::summary(&card), card.cvc.take());
+            let holder = Holder::take(&mut card);
+            (Some((summary, card.number, holder)), cvc)
+        }
+        Content::Cvc(cvc) => (None, Some(cvc)),
+    };
+    let summary = card.as_ref().map(|(summary, ..)| summary.clone());
+    let kind = summary.as_ref().map_or("cvc_update", |_| "card");
     let expires_at = now + records::tokens::LIFE;
     let created = TokenCreated {
         id: token.clone(),
         object: "token".to_owned(),
-        card: summary.clone(),
+        kind: kind.to_owned(),
+        card: summary,
         livemode: mode.is_live(),
         expires_at,
     };
@@ -122,20 +146,26 @@ pub async fn keep(
         {
             return Err(Error::from(Code::SealedCardReplayed));
         }
-        let tenant = parts.tenants.active(tx, &parts.root, &actor.merchant)?;
-        let place = Place {
-            kind: "token",
-            record: token.public(),
-            expires_at,
+        let kept = match &card {
+            Some((summary, number, holder)) => {
+                let tenant = parts.tenants.active(tx, &parts.root, &actor.merchant)?;
+                let place = Place {
+                    kind: "token",
+                    record: token.public(),
+                    expires_at,
+                };
+                Some((summary, tenant.seal_card(place, number, holder)))
+            }
+            None => None,
         };
-        let sealed = tenant.seal_card(place, &card.number, &holder);
+        let kept = kept.as_ref().map(|(summary, sealed)| (*summary, sealed));
         let owner = Owner {
             merchant: &actor.merchant,
             mode: mode.as_str(),
         };
         let macs = parts.root.macs();
-        records::tokens::insert(tx, macs, owner, &token, &summary, &sealed, &binding, now)?;
-        if let Some(cvc) = &card.cvc
+        records::tokens::insert(tx, macs, owner, &token, kept, &binding, now)?;
+        if let Some(cvc) = &cvc
             && parts.cvvs.mode == CvvMode::On
         {
             let cvv = parts.epochs.seal(cvc, token.secret(), token.public(), now);
@@ -144,7 +174,7 @@ pub async fn keep(
         audit::record(tx, &actor, Act::Tokenise, token.public(), "created", now)
     })
     .await?;
-    app.metrics
-        .count("vault_tokens_total", &[("brand", &created.card.brand)]);
+    let brand = created.card.as_ref().map_or("none", |card| &card.brand);
+    app.metrics.count("vault_tokens_total", &[("brand", brand)]);
     Ok(created)
 }

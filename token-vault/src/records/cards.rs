@@ -49,7 +49,12 @@ pub fn insert(
         ("state", Value::from(state)),
         ("created_at", Value::from(now)),
     ];
-    TABLE.insert(tx, macs, &[&columns[..], &shown(card)].concat(), sealed)?;
+    TABLE.insert(
+        tx,
+        macs,
+        &[&columns[..], &shown(card)].concat(),
+        Some(sealed),
+    )?;
     Ok(StoredCard {
         id: id.to_owned(),
         object: "stored_card".to_owned(),

@@ -103,7 +103,7 @@ pub fn insert(
         ("pending_card", Value::from(new.pending_card)),
     ];
     let state = [&state[..], &shown(new.card)].concat();
-    TABLE.insert(tx, macs, &state, new.sealed)
+    TABLE.insert(tx, macs, &state, Some(new.sealed))
 }
 
 /// The grant, if this is its owner and its secret; read to open an attempt on it.

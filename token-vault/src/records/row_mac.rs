@@ -110,15 +110,15 @@ impl Table {
         tx: &mut Tx<'_>,
         macs: &RowMacs,
         state: &[(&'static str, Value)],
-        sealed: &SealedCard,
+        sealed: Option<&SealedCard>,
     ) -> Result<(), Error> {
         let mut values = self.with_mac(macs, state)?;
         values.extend([
-            Value::from(&sealed.key_id),
-            Value::from(&sealed.wrapped_key),
-            Value::from(&sealed.number),
-            Value::from(sealed.name.as_ref()),
-            Value::from(sealed.address.as_ref()),
+            Value::from(sealed.map(|sealed| &sealed.key_id)),
+            Value::from(sealed.map(|sealed| &sealed.wrapped_key)),
+            Value::from(sealed.map(|sealed| &sealed.number)),
+            Value::from(sealed.and_then(|sealed| sealed.name.as_ref())),
+            Value::from(sealed.and_then(|sealed| sealed.address.as_ref())),
         ]);
         tx.execute(&self.insertion(values.len()), &values)?;
         Ok(())
@@ -196,7 +196,8 @@ impl Table {
         format!("{}, row_mac{sealed}", columns.join(", "))
     }
 
-    fn all_columns(&self) -> impl Iterator<Item = &'static str> {
+    /// The covered columns, the later ones last.
+    pub fn all_columns(&self) -> impl Iterator<Item = &'static str> {
         self.columns.iter().chain(self.later).copied()
     }
 

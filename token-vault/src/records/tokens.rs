@@ -30,8 +30,8 @@ pub struct TokenRow {
     pub state: String,
     /// Unix seconds.
     pub expires_at: i64,
-    /// What may be shown.
-    pub card: CardSummary,
+    /// What may be shown of the card; none when the token is of a security code alone.
+    pub card: Option<CardSummary>,
     /// The card; none once it was used, revoked or swept.
     pub sealed: Option<SealedCard>,
     /// What it is bound to.
@@ -96,14 +96,12 @@ pub static TABLE: Table = Table {
 ///
 /// # Errors
 /// The store's.
-#[expect(clippy::too_many_arguments, reason = "each is a column or two")]
 pub fn insert(
     tx: &mut Tx<'_>,
     macs: &RowMacs,
     owner: Owner<'_>,
     token: &Token,
-    card: &CardSummary,
-    sealed: &SealedCard,
+    card: Option<(&CardSummary, &SealedCard)>,
     binding: &Binding,
     now: i64,
 ) -> Result<(), Error> {
@@ -119,7 +117,17 @@ pub fn insert(
         ("bound_amount", Value::from(binding.amount)),
         ("bound_currency", Value::from(binding.currency.as_ref())),
     ];
-    TABLE.insert(tx, macs, &[&state[..], &shown(card)].concat(), sealed)
+    // The columns of a card that is not there are empty; no brand has the name "".
+    let no_card = || CardSummary {
+        brand: String::new(),
+        last4: String::new(),
+        exp_month: 0,
+        exp_year: 0,
+        networks: None,
+    };
+    let shown = card.map_or_else(|| shown(&no_card()), |(card, _)| shown(card));
+    let sealed = card.map(|(_, sealed)| sealed);
+    TABLE.insert(tx, macs, &[&state[..], &shown].concat(), sealed)
 }
 
 /// The token, if this is its owner and its secret.
@@ -155,7 +163,7 @@ pub fn find(
     Ok(Some(TokenRow {
         state: row.get("state")?,
         expires_at: row.get("expires_at")?,
-        card: summary(&row)?,
+        card: Some(summary(&row)?).filter(|card| !card.brand.is_empty()),
         sealed: row.sealed.clone(),
         binding: Binding {
             intent: row.get("bound_intent")?,

@@ -243,3 +243,124 @@ async fn an_exchange_says_what_risk_a_test_number_stands_for() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_security_code_alone_serves_a_stored_card_and_nothing_else() {
+    on_each_store(|vault| async move {
+        let fresh = async |cvc: &str| {
+            let session = vault.session().await;
+            let sealed = vault.seal(&session, &json!({ "cvc": cvc }));
+            let created = vault.tokenise(&session, &sealed).await;
+            assert_eq!(created.status, 200, "{}", created.text);
+            assert_eq!(
+                (&created.json["type"], created.json.get("card")),
+                (&json!("cvc_update"), None)
+            );
+            created.json["id"].as_str().unwrap().to_owned()
+        };
+        let stored = async |number: &str, cvc: &str| {
+            let card =
+                json!({"card": {"number": number, "exp_month": 12, "exp_year": 2040, "cvc": cvc}});
+            let token = vault.alice().post("/v1/tokens", &card).await;
+            let token = token.json["id"].as_str().unwrap().to_owned();
+            let body = json!({"source": token, "for": "storage"});
+            let kept = vault.exchange(&body, &token).await;
+            kept.json["stored_card"]["id"].as_str().unwrap().to_owned()
+        };
+        let visa = stored("4242424242424242", "123").await;
+        let amex = stored("378282246310005", "1234").await;
+        let with = async |card: &str, cvc: &str, key: &str| {
+            let mut body = payment(card, 50);
+            body["cvc_token"] = json!(cvc);
+            vault.exchange(&body, key).await
+        };
+
+        let token = fresh("123").await;
+        let looked = vault
+            .alice()
+            .post("/v1/tokens/lookup", &json!({"token": token}))
+            .await;
+        assert_eq!(
+            (&looked.json["status"], looked.json.get("card")),
+            (&json!("active"), None)
+        );
+        // It is no card: neither a payment nor a stored card comes of it, and it is not used up by asking.
+        for body in [
+            payment(&token, 50),
+            json!({"source": token, "for": "storage"}),
+        ] {
+            let refused = vault.exchange(&body, "no-card").await;
+            assert_eq!(
+                (refused.status, refused.json["code"].as_str()),
+                (422, Some("token_holds_no_card")),
+                "{}",
+                refused.text
+            );
+        }
+        let granted = with(&visa, &token, "a").await;
+        assert_eq!(granted.json["grant"]["cvc"], true, "{}", granted.text);
+        assert_eq!(
+            with(&visa, &token, "b").await.json["code"],
+            "token_already_used"
+        );
+        let replay = with(&visa, &token, "a").await;
+        assert_eq!(replay.text, granted.text);
+
+        // Three digits or four is known once it is known for which card. The right card may still have it.
+        let four = fresh("1234").await;
+        let refused = with(&visa, &four, "c").await;
+        assert_eq!(
+            (refused.status, refused.json["code"].as_str()),
+            (402, Some("invalid_cvc"))
+        );
+        assert_eq!(with(&amex, &four, "d").await.json["grant"]["cvc"], true);
+
+        let foreign = vault
+            .mallory()
+            .post("/v1/tokens/lookup", &json!({"token": fresh("123").await}))
+            .await;
+        assert_eq!(foreign.status, 404);
+        let revoked = fresh("123").await;
+        vault
+            .alice()
+            .post("/v1/tokens/revoke", &json!({"token": revoked}))
+            .await;
+        assert_eq!(
+            with(&visa, &revoked, "e").await.json["code"],
+            "token_revoked"
+        );
+        let late = fresh("123").await;
+        vault.advance(15 * 60 + 1).await;
+        assert_eq!(with(&visa, &late, "f").await.json["code"], "token_expired");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_security_code_serves_its_own_payment() {
+    on_each_store(|vault| async move {
+        let key = vault.merchants[0].publishable.expose();
+        let body = json!({"key": key, "intent": "pi_1", "amount": 50, "currency": "usd"});
+        let secret = vault.private.bearer(vault.merchants[0].secret.expose());
+        let bound = secret.post("/v1/sessions", &body).await;
+        assert_eq!(bound.status, 200, "{}", bound.text);
+        let body = json!({"key": key, "session": bound.json["session"]});
+        let session = vault.public.post("/v1/field-sessions", &body).await.json;
+        let sealed = vault.seal(&session, &json!({"cvc": "123"}));
+        let token = vault.tokenise(&session, &sealed).await.json["id"].clone();
+
+        let card = vault.token("4242424242424242").await;
+        let kept = vault
+            .exchange(&json!({"source": card, "for": "storage"}), "store")
+            .await;
+        let card = kept.json["stored_card"]["id"].as_str().unwrap().to_owned();
+        for (intent, expected) in [("pi_2", 422), ("pi_1", 200)] {
+            let mut body = payment(&card, 50);
+            body["intent"] = json!(intent);
+            body["cvc_token"] = token.clone();
+            let answer = vault.exchange(&body, intent).await;
+            assert_eq!(answer.status, expected, "{}", answer.text);
+        }
+    })
+    .await;
+}

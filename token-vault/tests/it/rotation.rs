@@ -435,7 +435,15 @@ fn slow_tokenise(vault: &Vault) -> (vault_api::Token, impl Future<Output = ()> +
                 networks: None,
             };
             let (macs, binding) = (parts.root.macs(), Binding::default());
-            records::tokens::insert(tx, macs, owner, &made, &card, &sealed, &binding, now)
+            records::tokens::insert(
+                tx,
+                macs,
+                owner,
+                &made,
+                Some((&card, &sealed)),
+                &binding,
+                now,
+            )
         });
         insert.await.unwrap();
     };

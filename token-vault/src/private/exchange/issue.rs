@@ -144,7 +144,6 @@ pub(super) fn take_cvv(
     app: &App,
     tx: &mut Tx<'_>,
     token: &Token,
-    card: &CardSummary,
     now: i64,
 ) -> Result<Option<(i64, Cvv)>, Error> {
     let Some(sealed) = cvvs::find(tx, token.public())? else {
@@ -152,9 +151,9 @@ pub(super) fn take_cvv(
     };
     replicas::fetch(app, tx, &sealed.key, now)?;
     cvvs::delete(tx, token.public())?;
-    let brand = Brand::from_id(&card.brand).unwrap_or(Brand::Unknown);
+    // Whose card it is for, and whether it fits that, is the caller's to say.
     let opened = app
         .epochs
-        .open(&sealed, token.secret(), token.public(), brand, now);
+        .open(&sealed, token.secret(), token.public(), Brand::Unknown, now);
     Ok(opened.ok().map(|cvv| (sealed.epoch, cvv)))
 }

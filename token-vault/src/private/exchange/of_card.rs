@@ -1,5 +1,6 @@
 //! A stored card, used for one payment, with a fresh security code if there is one.
 
+use card::Brand;
 use pan::Cvv;
 use store::Tx;
 use vault_api::Code;
@@ -36,7 +37,7 @@ impl Work {
         })
     }
 
-    // A stored card has no CVV; a token that was made for this brings one, and is used up by it.
+    // A stored card has no CVV; a token brings one, of a security code alone or of a whole card, and is used up by it.
     fn fresh_cvv(&self, tx: &mut Tx<'_>, card: &CardSummary) -> Result<Option<(i64, Cvv)>, Error> {
         let Some(token) = &self.body.cvc_token else {
             return Ok(None);
@@ -56,10 +57,18 @@ impl Work {
                 request: used.request.clone(),
             });
         }
+        if row.state == "revoked" {
+            return Err(Code::TokenRevoked.into());
+        }
+        self.check_binding(&row.binding)?;
         if !tokens::take(tx, self.macs(), &mut row, &used)? {
             return Err(Code::TokenExpired.into());
         }
-        take_cvv(&self.app, tx, token, card, self.now)?
-            .map_or(Err(Code::CvcGone.into()), |cvv| Ok(Some(cvv)))
+        let (epoch, cvv) = take_cvv(&self.app, tx, token, self.now)?.ok_or(Code::CvcGone)?;
+        // It was typed without the card: three digits or four is only known here.
+        if !cvv.fits(Brand::from_id(&card.brand).unwrap_or(Brand::Unknown)) {
+            return Err(Code::InvalidCvc.into());
+        }
+        Ok(Some((epoch, cvv)))
     }
 }

@@ -30,10 +30,11 @@ impl Work {
         }
         self.check_binding(&row.binding)?;
 
+        let card = row.card.clone().ok_or(Code::TokenHoldsNoCard)?;
         let grant = (self.body.purpose == Purpose::Payment).then(|| self.grant_of_token(token));
         let opened = self.open_token(token, &row)?;
-        let cvv = take_cvv(&self.app, tx, token, &row.card, self.now)?;
-        let exchanged = self.issue(tx, grant.as_ref(), &opened, &row.card, cvv)?;
+        let cvv = take_cvv(&self.app, tx, token, self.now)?;
+        let exchanged = self.issue(tx, grant.as_ref(), &opened, &card, cvv)?;
 
         let answer = without_secret(&exchanged)?;
         let used = Use {
@@ -84,7 +85,7 @@ impl Work {
         Ok(tenant.open_card(place, sealed)?)
     }
 
-    fn check_binding(&self, binding: &Binding) -> Result<(), Error> {
+    pub(super) fn check_binding(&self, binding: &Binding) -> Result<(), Error> {
         fn fits<T: PartialEq>(bound: &Option<T>, asked: &Option<T>) -> bool {
             bound.is_none() || bound == asked
         }
