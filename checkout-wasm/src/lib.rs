@@ -6,7 +6,7 @@
 //! then `browser`.
 //!
 //! Invariant: a card number goes from the input to the vault, sealed, and nowhere else. No message to the page, no
-//! state and no error holds a digit of it.
+//! state and no error holds a digit of it, unless the operator's rule for the key shows its pages the BIN.
 
 pub mod asks;
 #[cfg(target_arch = "wasm32")]

@@ -3,6 +3,7 @@ import { expect, test } from '@playwright/test';
 import { CardFields, GOOD } from '../pages/card-fields.js';
 import { serve } from '../pages/serve.js';
 import { demos } from '../pages/shop.js';
+import { Vault } from '../vault.js';
 
 /** Only known once the setup has run, which is after this file is read. */
 const demo = () => demos()[0];
@@ -18,6 +19,43 @@ test('a token that the page refuses is an error, in the page’s words, and anot
     await expect(card.frame.locator('.message')).toHaveText('No 4242 here.');
     await card.fill({ ...GOOD, number: '5555555555554444' });
     expect((await page.evaluate(() => cardseal.createToken(window.card))).token.id).toMatch(/^tok_/);
+  });
+});
+
+test('a key that shows the BIN lets the page refuse a card while it is typed', async ({ page }) => {
+  const options = `{ onBin: async ({ bin, brand }) => (window.bins.push([bin, brand].join()), { continue: !bin.startsWith('5555'), message: 'No 5555 here.' }) }`;
+  for (const [show, bins] of [['6', ['424242,visa']], ['8', ['424242,visa', '42424242,visa']]]) {
+    await Vault.with({ key: ['--show-bin', show] }, async (vault) => {
+      await withCard(page, options, async (card) => {
+        await card.ready();
+        await page.evaluate('(window.bins = [])');
+        await card.fill(GOOD);
+        await expect.poll(() => page.evaluate('bins')).toEqual(bins);
+        expect((await page.evaluate('facts')).bin).toBe(bins.at(-1).split(',')[0]);
+        expect((await page.evaluate(() => cardseal.createToken(window.card))).token.id).toMatch(/^tok_/);
+        const message = card.frame.locator('.message');
+        await card.number.pressSequentially('555555');
+        await expect(message).toHaveText('No 5555 here.');
+        // It goes with the next key, and comes again when the buyer wants to pay.
+        await card.fill({ ...GOOD, number: '5555555555554444' });
+        await expect(message).toBeHidden();
+        expect((await page.evaluate(() => cardseal.createToken(window.card))).error).toMatchObject({ code: 'refused_by_page' });
+        await expect(message).toHaveText('No 5555 here.');
+        // Fifteen digits: eight and the last four would leave three to guess.
+        await card.fill({ ...GOOD, number: '378282246310005', cvc: '1234' });
+        await expect.poll(() => page.evaluate('bins.at(-1)')).toBe('378282,amex');
+      }, '', {}, vault);
+    });
+  }
+});
+
+test('no other key shows a digit', async ({ page }) => {
+  await withCard(page, '{ onBin: () => window.heard.push("bin") }', async (card) => {
+    await card.ready();
+    await card.fill(GOOD);
+    expect((await page.evaluate(() => cardseal.createToken(window.card))).token.id).toMatch(/^tok_/);
+    expect(await page.evaluate('heard')).toEqual([]);
+    expect(await page.evaluate('JSON.stringify(all)')).not.toContain('4242');
   });
 });
 
@@ -56,13 +94,15 @@ test('loaderror says blocked, offline and timeout apart', async ({ page, context
   });
 });
 
-async function withCard(page, options, use, policy = '', headers = {}) {
+async function withCard(page, options, use, policy = '', headers = {}, vault = demo()) {
   const html = `<!doctype html><html lang="en"><meta http-equiv="Content-Security-Policy" content="${policy}"><title>A page</title><div id="card"></div>
-<script src="${demo().vault}/v1/cardseal.js"></script>
+<script src="${vault.vault}/v1/cardseal.js"></script>
 <script>
   window.heard = [];
-  window.cardseal = Cardseal('${demo().publishable_key}');
+  window.all = [];
+  window.cardseal = Cardseal('${vault.publishable_key}');
   window.card = cardseal.elements().create('card', ${options});
+  card.on('change', (facts) => all.push(window.facts = facts));
   card.on('loaderror', ({ reason }) => heard.push(reason));
   card.mount('#card');
 </script></html>`;

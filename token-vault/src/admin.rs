@@ -179,6 +179,10 @@ struct CreateKey {
     /// A `pk` takes only field sessions that the merchant's server bound to an intent, amount and currency.
     #[arg(long)]
     require_bound_session: bool,
+    /// The pages of a `pk` may see so many digits of the number while it is typed: `6`, or `8` of a number of 16 and
+    /// more. The bank and the kind of card can be told from them; without this no digit reaches a page.
+    #[arg(long, value_parser = bin_digits)]
+    show_bin: Option<u8>,
     /// An `svc` works only with this client certificate (PEM) on its connection.
     #[arg(long)]
     client_certificate: Option<PathBuf>,
@@ -186,6 +190,14 @@ struct CreateKey {
 
 pub(crate) fn mode(text: &str) -> Result<Mode, String> {
     Mode::from_name(text).ok_or_else(|| "test or live".to_owned())
+}
+
+fn bin_digits(text: &str) -> Result<u8, String> {
+    match text {
+        "6" => Ok(6),
+        "8" => Ok(8),
+        _ => Err("6 or 8".to_owned()),
+    }
 }
 
 fn kind(text: &str) -> Result<Kind, String> {
@@ -377,6 +389,7 @@ async fn create_key(options: CreateKey) -> anyhow::Result<()> {
         allow_ip: options.allow_ip,
         rules: KeyRules {
             bound_sessions: options.require_bound_session,
+            bin_digits: options.show_bin,
             certificate_sha256: match &options.client_certificate {
                 Some(file) => Some(ClientCertificate::of_file(file)?.0),
                 None => None,
@@ -441,6 +454,9 @@ fn check(options: &CreateKey) -> anyhow::Result<()> {
     }
     if options.require_bound_session && options.kind != Kind::Publishable {
         bail!("--require-bound-session goes with --kind pk");
+    }
+    if options.show_bin.is_some() && options.kind != Kind::Publishable {
+        bail!("--show-bin goes with --kind pk");
     }
     if options.client_certificate.is_some() && options.kind != Kind::Service {
         bail!("--client-certificate goes with --kind svc");

@@ -1,7 +1,7 @@
 //! The channel to the page: one handshake, then a `MessageChannel` with two closed sets of messages.
 //!
 //! The page is not trusted. It may ask what [`FromPage`] lists and hears what [`ToPage`] lists; a card value is in
-//! neither. The frame answers to its parent alone, under the origin that the vault checked and named in
+//! neither, but for the first digits of the number where the operator's rule for the key lets the page see them. The frame answers to its parent alone, under the origin that the vault checked and named in
 //! `frame-ancestors`, and takes one handshake per document.
 
 use std::cell::OnceCell;
@@ -132,6 +132,8 @@ pub struct Change {
     choices: Brands,
     network: Option<Brand>,
     fault: Option<Fault>,
+    /// The first digits of the number where the key's rule lets the page see them; else zeros.
+    pub bin: [u8; 8],
 }
 
 impl Change {
@@ -150,6 +152,7 @@ impl Change {
             choices: form.choices(),
             network: form.network(),
             fault,
+            bin: [0; 8],
         }
     }
 
@@ -287,6 +290,7 @@ impl ToPage<'_> {
                             .network
                             .map_or(JsValue::NULL, |network| network.facts().id.into()),
                     ),
+                    ("bin", bin(change.bin)),
                     (
                         "error",
                         change.fault.map_or(JsValue::UNDEFINED, |fault| {
@@ -342,6 +346,15 @@ fn ids(brands: Brands) -> JsValue {
         .into_iter()
         .map(|brand| JsValue::from(brand.facts().id));
     ids.collect::<Array>().into()
+}
+
+fn bin(digits: [u8; 8]) -> JsValue {
+    let many = digits.into_iter().take_while(|digit| *digit > 0).count();
+    let text = digits
+        .get(..many)
+        .and_then(|digits| std::str::from_utf8(digits).ok());
+    text.filter(|text| !text.is_empty())
+        .map_or(JsValue::UNDEFINED, JsValue::from)
 }
 
 /// Networks as id and name, for the buyer to choose from.

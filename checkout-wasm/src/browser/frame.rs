@@ -300,7 +300,11 @@ impl Frame {
             }
         }
         self.restart_idle();
-        self.vault.prepare();
+        spawn_local(async {
+            if self.vault.prepare().await {
+                self.tell_change();
+            }
+        });
         self.say(String::new());
         self.change(inputs::read);
     }
@@ -449,7 +453,10 @@ impl Frame {
         }
         for fields in self.documents() {
             let of = self.of(fields);
-            let now = self.form.with_untracked(|form| Change::of(form, of));
+            let mut now = self.form.with_untracked(|form| Change::of(form, of));
+            if fields.contains(&Field::Number) {
+                now.bin = inputs::bin(self.vault.bin_digits());
+            }
             let told = &self.told[of.map_or(0, |field| field as usize)];
             if told.replace(now) != now {
                 let message = now.fault().map(|fault| self.in_words(fault));

@@ -83,6 +83,19 @@ pub fn card(form: &Form, name: Option<HolderName>) -> Option<CardData> {
     })
 }
 
+/// The first digits of the number, when there are so many; zeros without. Of eight, six until the number is so long
+/// that they do not give it away with the last four.
+#[must_use]
+pub fn bin(many: usize) -> [u8; 8] {
+    let number = digits(&value(Field::Number));
+    let many = if number.len() < 16 { many.min(6) } else { many };
+    let mut bin = [0; 8];
+    if let (Some(from), Some(to)) = (number.as_bytes().get(..many), bin.get_mut(..many)) {
+        to.copy_from_slice(from);
+    }
+    bin
+}
+
 /// The CVV alone.
 #[must_use]
 pub fn cvc() -> Option<Cvv> {

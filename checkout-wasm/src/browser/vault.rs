@@ -1,6 +1,6 @@
 //! The way to the vault: a field session that renews itself, sealing, and the token.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
@@ -40,6 +40,8 @@ pub struct Vault {
     /// The session that the merchant's server bound to a payment.
     bound: RefCell<Option<String>>,
     session: RefCell<Option<Promise>>,
+    /// How many digits of the number the page may be told, by the key's rule; none before there was a session.
+    bin_digits: Cell<f64>,
 }
 
 struct Answer {
@@ -55,6 +57,7 @@ impl Vault {
             key,
             bound: RefCell::new(None),
             session: RefCell::new(None),
+            bin_digits: Cell::new(0.0),
         }
     }
 
@@ -66,9 +69,16 @@ impl Vault {
         }
     }
 
-    /// Fetches a session ahead of need, once.
-    pub fn prepare(&self) {
-        _ = self.pending_session();
+    /// Fetches a session ahead of need, once; true when there is a new one.
+    pub async fn prepare(&self) -> bool {
+        let is_new = self.session.borrow().is_none();
+        is_new && self.learn(self.pending_session()).await.is_ok()
+    }
+
+    /// How many digits of the number the page may be told.
+    #[must_use]
+    pub fn bin_digits(&self) -> usize {
+        self.bin_digits.get() as usize
     }
 
     /// Seals the card's JSON and gets a token; a stale session or key is renewed once, unseen.
@@ -107,11 +117,18 @@ impl Vault {
     }
 
     async fn fetch_session(&self) -> Result<JsValue, Refusal> {
-        let session = answer(self.pending_session()).await?.success();
+        let session = self.learn(self.pending_session()).await;
         if session.is_err() {
             self.session.replace(None);
         }
         session
+    }
+
+    async fn learn(&self, session: Promise) -> Result<JsValue, Refusal> {
+        let session = answer(session).await?.success()?;
+        let digits = number(&session, "bin_digits");
+        self.bin_digits.set(digits.unwrap_or_default());
+        Ok(session)
     }
 
     // A promise is kept, not its value, so that typing and submitting share one request.

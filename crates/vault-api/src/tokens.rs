@@ -41,6 +41,9 @@ pub struct FieldSession {
     pub expires_at: i64,
     /// `test` or `live`, part of the sealing AAD.
     pub mode: String,
+    /// How many digits of the number the frame may tell its page, 6 or 8; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bin_digits: Option<u8>,
     /// Keys to seal to, one per suite.
     pub sealing: Vec<SealingKey>,
 }

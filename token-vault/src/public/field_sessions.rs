@@ -50,6 +50,7 @@ pub async fn create(
         jti: claims.jti,
         expires_at: claims.exp,
         mode: info.mode.as_str().to_owned(),
+        bin_digits: rules.bin_digits,
         sealing: app.sealing.current(now),
     }))
 }

@@ -26,7 +26,7 @@ pub static TABLE: Table = Table {
         "expires_at",
         "rolled_from",
     ],
-    later: &[],
+    later: &["bin_digits"],
     sealed: false,
 };
 
@@ -43,6 +43,8 @@ static LINKS: Table = Table {
 pub struct KeyRules {
     /// A publishable key: only sessions that are bound to a payment.
     pub bound_sessions: bool,
+    /// A publishable key: so many digits of the number its pages may see while it is typed, 6 or 8.
+    pub bin_digits: Option<u8>,
     /// A service key: only with the client certificate of this SHA-256.
     pub certificate_sha256: Option<String>,
 }
@@ -121,6 +123,7 @@ pub fn create_key(
             Value::from(rules.certificate_sha256.as_ref()),
         ),
         ("created_at", Value::from(now)),
+        ("bin_digits", Value::from(rules.bin_digits.map(i64::from))),
     ];
     if !TABLE.insert_new(tx, macs, &state)? {
         return Err(Error::Internal("there is such a key already"));
@@ -166,7 +169,7 @@ pub fn by_hash(
     let Some(row) = tx.first(&sql, params![sha256])? else {
         return Ok(None);
     };
-    let name: Option<String> = row.get(TABLE.columns.len() + 1)?;
+    let name: Option<String> = row.get(TABLE.all_columns().count() + 1)?;
     let row = TABLE.checked(macs, &row)?;
     if ended(&row, now)? {
         return Ok(None);
@@ -182,6 +185,10 @@ pub fn by_hash(
         allow_ip: allow_ip.collect::<Result<_, Error>>()?,
         rules: KeyRules {
             bound_sessions: row.get("bound_sessions")?,
+            bin_digits: match row.get::<Option<i64>>("bin_digits")? {
+                Some(digits @ (6 | 8)) => Some(digits as u8),
+                _ => None,
+            },
             certificate_sha256: row.get("certificate_sha256")?,
         },
         info: KeyInfo {
@@ -223,6 +230,8 @@ pub struct KeyRow {
     pub origins: String,
     /// Addresses that may use it, separated by spaces; any when empty.
     pub allow_ip: String,
+    /// How many digits of the number its pages may see while it is typed.
+    pub bin_digits: Option<i64>,
     /// Unix seconds.
     pub created_at: i64,
     /// When it ends or ended, Unix seconds.
@@ -237,7 +246,8 @@ pub struct KeyRow {
 /// The store's.
 pub fn all(tx: &mut Tx<'_>) -> Result<Vec<KeyRow>, Error> {
     let rows = tx.all(
-        "select id, merchant, mode, kind, scopes, origins, allow_ip, created_at, expires_at, rolled_from
+        "select id, merchant, mode, kind, scopes, origins, allow_ip, created_at, expires_at, rolled_from,
+             bin_digits
          from api_keys order by created_at, id",
         &[],
     )?;
@@ -254,6 +264,7 @@ pub fn all(tx: &mut Tx<'_>) -> Result<Vec<KeyRow>, Error> {
                 created_at: row.get(7)?,
                 expires_at: row.get(8)?,
                 rolled_from: row.get(9)?,
+                bin_digits: row.get(10)?,
             })
         })
         .collect()
@@ -297,8 +308,8 @@ pub fn roll(
     };
     let key = ApiKey::random(kind(&row.get::<String>("kind")?)?, mode);
     let mut state = vec![];
-    for column in TABLE.columns {
-        let value = match *column {
+    for column in TABLE.all_columns() {
+        let value = match column {
             "id" => Value::from(id),
             "sha256" => Value::from(key.sha256_hex()),
             "created_at" => Value::from(now),
@@ -306,7 +317,7 @@ pub fn roll(
             "expires_at" => Value::Null,
             same => row.get(same)?,
         };
-        state.push((*column, value));
+        state.push((column, value));
     }
     if !TABLE.insert_new(tx, macs, &state)? {
         return Err(Error::Internal("a new key's id is taken"));

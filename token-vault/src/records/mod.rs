@@ -39,6 +39,7 @@ pub const MIGRATIONS: &[Migration] = &[
         "0010_destinations",
         include_str!("../schema/0010_destinations.sql"),
     ),
+    ("0011_bin_rule", include_str!("../schema/0011_bin_rule.sql")),
 ];
 
 /// What is sealed of a card: a row's last columns.

@@ -470,3 +470,45 @@ async fn the_command_line_rotates_what_a_server_serves() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publishable_key_may_show_the_bin_and_keeps_it_when_rolled() {
+    for database in database::fresh() {
+        let vault = Vault::start(database, None).await;
+        let merchant = vault.merchants[0].id.clone();
+        let create = |kind: &str, more: &[&str]| {
+            let fixed = ["keys", "create", "--kind", kind, "--merchant", &merchant];
+            command(&vault, &[&fixed[..], more].concat())
+        };
+        let origin = ["--origin", "https://shop.example"];
+        let shown = async |key: &str| {
+            let body = json!({ "key": key });
+            let answer = vault.public.post("/v1/field-sessions", &body).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            answer.json.get("bin_digits").cloned()
+        };
+        let plain = create("pk", &origin).unwrap();
+        assert_eq!(shown(plain["key"].as_str().unwrap()).await, None);
+        for digits in ["6", "8"] {
+            let made = create("pk", &[&origin[..], &["--show-bin", digits]].concat()).unwrap();
+            let expected = Some(json!(digits.parse::<u8>().unwrap()));
+            assert_eq!(shown(made["key"].as_str().unwrap()).await, expected);
+            let id = made["id"].as_str().unwrap();
+            let rolled =
+                command(&vault, &["keys", "roll", "--id", id, "--overlap", "24h"]).unwrap();
+            assert_eq!(shown(rolled["key"].as_str().unwrap()).await, expected);
+        }
+        let listed = command(&vault, &["keys", "list"]).unwrap();
+        let rules = listed.as_array().unwrap().iter();
+        let mut rules: Vec<_> = rules.filter_map(|key| key["bin_digits"].as_i64()).collect();
+        // Keys of one second come in no order.
+        rules.sort_unstable();
+        assert_eq!(rules, [6, 6, 8, 8]);
+        assert!(
+            create("rk", &["--show-bin", "6"])
+                .unwrap_err()
+                .contains("--kind pk")
+        );
+        assert!(create("pk", &[&origin[..], &["--show-bin", "7"]].concat()).is_err());
+    }
+}
