@@ -251,6 +251,30 @@ test('what keeps the form from loading is said in its place', async ({ page }) =
   });
 });
 
+for (const [name, key] of [['no key', ''], ['a secret key', 'publishable-key="sk_test_1"'], ['a key that is none', 'publishable-key="pk_x"']]) {
+  test(`${name}: the form is held, and page and buyer are told`, async ({ page }) => {
+    const errors = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    for (const more of ['', 'required']) {
+      const body = form(`<cardseal-card id="card" ${key} ${more}></cardseal-card>`).replace('<form', '<form novalidate');
+      const head = `<script>window.heard = []; addEventListener('DOMContentLoaded', () =>
+        document.querySelector('cardseal-card').addEventListener('loaderror', ({ detail }) => heard.push(detail.reason)));</script>`;
+      await serve({ '/': html(body, head) }, async (port, posts) => {
+        await page.goto(`http://localhost:${port}/`);
+        await expect(page.getByRole('alert')).toContainText('publishable key');
+        await expect.poll(() => page.evaluate('heard')).toEqual(['invalid_key']);
+        await page.locator('#pay').click();
+        await page.evaluate(() => document.forms[0].requestSubmit());
+        await page.waitForTimeout(300);
+        expect(posts).toEqual([]);
+        await expect(page.locator('#pay')).toBeVisible();
+      });
+    }
+    expect(errors).toHaveLength(2);
+    expect(errors[0]).toMatch(/^Cardseal: /);
+  });
+}
+
 /** The token requests from now on. */
 function watchTokens(page) {
   const asked = [];
