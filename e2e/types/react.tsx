@@ -1,6 +1,15 @@
 /** What must and what must not compile against @cardseal/react. */
 import { loadCardseal } from '@cardseal/js';
-import { CardElement, Elements, useCardseal, useElements } from '@cardseal/react';
+import {
+  CardCvcElement,
+  CardElement,
+  CardExpiryElement,
+  CardNumberElement,
+  CvcElement,
+  Elements,
+  useCardseal,
+  useElements,
+} from '@cardseal/react';
 
 const cardseal = loadCardseal('pk_test_1', { vault: 'https://vault.example' });
 
@@ -17,8 +26,30 @@ function Pay() {
   return <button onClick={() => card && loaded?.createToken(card)}>Pay</button>;
 }
 
+export const Split = () => (
+  <Elements cardseal={cardseal}>
+    <CardNumberElement
+      options={{ preferredNetwork: ['cartes_bancaires'] }}
+      onNetworks={({ networks, network }) => networks.includes(network ?? '')}
+      onBin={({ bin }) => ({ continue: bin.startsWith('4'), message: 'Visa only.' })}
+    />
+    <CardExpiryElement className="expiry" onChange={(event) => event.error?.code} />
+    <CardCvcElement onVisibility={({ state }) => state === 'covered'} onToken={async ({ id }) => ({ continue: id.length > 4 })} />
+  </Elements>
+);
+
+export const Again = () => <CvcElement onReady={(element) => element.focus()} />;
+
 export const wrong = () => (
   <>
+    {/* @ts-expect-error the veto is a property, not an option */}
+    <CardNumberElement options={{ onBin: () => ({ continue: true }) }} />
+    {/* @ts-expect-error a veto answers with an object */}
+    <CardCvcElement onToken={() => false} />
+    {/* @ts-expect-error no such state */}
+    <CardExpiryElement onVisibility={({ state }) => state === 'hidden'} />
+    {/* @ts-expect-error no such event */}
+    <CvcElement onKeyDown={() => {}} />
     {/* @ts-expect-error without Cardseal there are no elements */}
     <Elements />
     {/* @ts-expect-error no such theme */}

@@ -20,7 +20,9 @@ export function useElements(): Group | null;
 export interface ElementProps {
   id?: string;
   className?: string;
-  options?: Omit<CardOptions, "onToken">;
+  /** Plain data; the functions among the options are properties of their own. */
+  options?: Omit<CardOptions, "onBin" | "onToken">;
+  onBin?: CardOptions["onBin"];
   onToken?: CardOptions["onToken"];
   onReady?: (element: Element) => void;
   onChange?: (event: CardEvents["change"]) => void;
@@ -28,8 +30,16 @@ export interface ElementProps {
   onBlur?: (event: CardEvents["blur"]) => void;
   onEscape?: (event: CardEvents["escape"]) => void;
   onSubmit?: (event: CardEvents["submit"]) => void;
+  onNetworks?: (event: CardEvents["networks"]) => void;
+  onVisibility?: (event: CardEvents["visibility"]) => void;
   onLoadError?: (event: CardEvents["loaderror"]) => void;
 }
 
 /** All fields in one frame. */
 export const CardElement: FunctionComponent<ElementProps>;
+/** The fields in the page's own layout. All three, in one `Elements`, make a card. */
+export const CardNumberElement: FunctionComponent<ElementProps>;
+export const CardExpiryElement: FunctionComponent<ElementProps>;
+export const CardCvcElement: FunctionComponent<ElementProps>;
+/** The security code of a card that is saved already. */
+export const CvcElement: FunctionComponent<ElementProps>;

@@ -19,6 +19,7 @@ const EVENTS = {
   escape: "onEscape",
   submit: "onSubmit",
   networks: "onNetworks",
+  visibility: "onVisibility",
   loaderror: "onLoadError",
 };
 /** Options that are functions: the loader asks the newest one. */
@@ -130,3 +131,5 @@ export const CardElement = component("card", "CardElement");
 export const CardNumberElement = component("cardNumber", "CardNumberElement");
 export const CardExpiryElement = component("cardExpiry", "CardExpiryElement");
 export const CardCvcElement = component("cardCvc", "CardCvcElement");
+/** The security code of a card that is saved already. */
+export const CvcElement = component("cvc", "CvcElement");
