@@ -82,8 +82,19 @@ const factsOf = (fields) => {
     brands: form.possible.map(({ id }) => id),
     networks: form.choices().map(({ id }) => id),
     network: form.network()?.id ?? null,
+    bin: fields.includes("number") ? bin() : undefined,
     error: fault && { type: "validation_error", code: fault },
   };
+};
+
+/**
+ * The first digits of the number, when there are so many. Of eight, six until the number is so long that they do not give
+ * it away with the last four.
+ */
+const bin = () => {
+  const number = digitsOf(valueOf("number"));
+  const many = number.length < 16 ? Math.min(vault.binDigits, 6) : vault.binDigits;
+  return many && number.length >= many ? number.slice(0, many) : undefined;
 };
 
 const inWords = (fault) => sayFault(words, fault, form.brand);
@@ -161,7 +172,7 @@ function typed(field, inputType) {
   }
   clearTimeout(idle);
   idle = setTimeout(() => clear(["number", "cvc"]), IDLE_MS);
-  vault.prepare();
+  vault.prepare().then(tellChange);
   tellBuyer("");
   read();
   show();

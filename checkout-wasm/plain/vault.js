@@ -48,6 +48,9 @@ export class Vault {
   #bound;
   #session = null;
 
+  /** How many digits of the number the page may be told, by the key's rule; none before there was a session. */
+  binDigits = 0;
+
   constructor(key, parts) {
     this.#key = key;
     this.#parts = parts;
@@ -62,7 +65,10 @@ export class Vault {
 
   /** Fetches a session ahead of need, once. */
   prepare() {
-    this.#session ??= this.#parts.post("/v1/field-sessions", undefined, { key: this.#key, session: this.#bound });
+    this.#session ??= this.#parts.post("/v1/field-sessions", undefined, { key: this.#key, session: this.#bound }).then((answer) => {
+      this.binDigits = answer.body.bin_digits ?? 0;
+      return answer;
+    });
     return this.#session;
   }
 
