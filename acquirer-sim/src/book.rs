@@ -28,6 +28,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         "0003_disputes_and_settlement",
         include_str!("../migrations/0003_disputes_and_settlement.sql"),
     ),
+    (
+        "0004_exemptions",
+        include_str!("../migrations/0004_exemptions.sql"),
+    ),
 ];
 
 /// How long an authorisation can be captured.

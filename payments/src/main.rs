@@ -80,6 +80,10 @@ const MIGRATIONS: &[Migration] = &[
         "0011_cvc_tokens",
         include_str!("schema/0011_cvc_tokens.sql"),
     ),
+    (
+        "0012_exemptions",
+        include_str!("schema/0012_exemptions.sql"),
+    ),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -20,6 +20,7 @@ use crate::payment_methods::{self, PaymentMethod, forget_token};
 use crate::risk::{self, Action, Assessment, reviews};
 use crate::seal::Seal;
 use crate::three_ds::carried::remember_network_transaction;
+use crate::three_ds::exemptions;
 use crate::three_ds::{self, Authentication};
 
 /// What is known of an attempt.
@@ -234,6 +235,16 @@ impl Step<'_, '_> {
             "update payment_intents set status = $2, amount_received = $3, amount_capturable = $4, latest_charge = $5,
                  last_payment_error = null where id = $1 and status = 'processing'",
             params![&attempt.intent, status, received, capturable, &charge.id],
+        )?;
+        let carried = &attempt.carried;
+        let authenticated = carried.authentication.is_some();
+        let (confirmation, exemption) = (&attempt.confirmation, carried.exemption);
+        exemptions::approved(
+            self.tx,
+            confirmation,
+            exemption,
+            authenticated,
+            attempt.amount,
         )?;
         self.keep_card()?;
         let network = payment.facts.network_transaction_id.as_deref();

@@ -29,7 +29,7 @@ use crate::book::settlement::Batch;
 use crate::book::{Change, Entry, Payment};
 use crate::cards::{Address, CardText, SecretText};
 use crate::desk::{Desk, Reply, Sale};
-use crate::three_ds::terms::{Credential, Presented, Terms};
+use crate::three_ds::terms::{Credential, Exemption, Presented, Terms};
 
 pub(crate) fn routes() -> Router<Bank> {
     Router::new().route("/gateway", post(gateway))
@@ -143,7 +143,7 @@ impl Form {
 }
 
 impl Form {
-    /// `ECI CAVV DSTRANSID THREEDSVERSION`, and `INITIATOR CREDENTIAL ORIGTRANSID`.
+    /// `ECI CAVV DSTRANSID THREEDSVERSION`, `INITIATOR CREDENTIAL ORIGTRANSID` and `SCAEXEMPTION`.
     fn terms(&mut self) -> Result<Terms, Problem> {
         let mut some = |name: &str| Some(self.text(name)).filter(|text| !text.is_empty());
         let three_d_secure = Presented {
@@ -156,6 +156,7 @@ impl Form {
         Ok(Terms {
             three_d_secure: three_d_secure.eci.is_some().then_some(three_d_secure),
             credential_on_file: Credential::of_words(initiator, credential, some("ORIGTRANSID"))?,
+            sca_exemption: Exemption::of_word(some("SCAEXEMPTION"))?,
         })
     }
 }

@@ -19,6 +19,35 @@ pub(crate) struct Terms {
     pub(crate) three_d_secure: Option<Presented>,
     #[serde(default)]
     pub(crate) credential_on_file: Option<Credential>,
+    #[serde(default)]
+    pub(crate) sca_exemption: Option<Exemption>,
+}
+
+/// Why the acquirer asks the issuer to do without an authentication (PSD2's technical standards, articles 16 and 18).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Exemption {
+    LowValue,
+    TransactionRiskAnalysis,
+}
+
+impl Exemption {
+    /// From the words of a dialect that has them as text.
+    pub(crate) fn of_word(word: Option<String>) -> Result<Option<Self>, Problem> {
+        match word.as_deref() {
+            None => Ok(None),
+            Some("low_value") => Ok(Some(Self::LowValue)),
+            Some("transaction_risk_analysis") => Ok(Some(Self::TransactionRiskAnalysis)),
+            Some(_) => Err(Problem::field("sca_exemption")),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::LowValue => "low_value",
+            Self::TransactionRiskAnalysis => "transaction_risk_analysis",
+        }
+    }
 }
 
 /// The values of an authentication.
@@ -127,6 +156,8 @@ impl Terms {
         let satisfied = match payment.wants {
             Wants::Nothing => true,
             Wants::Always => false,
+            // It grants what it is asked for; the issuers that always want an authentication do not.
+            Wants::UnlessSetUp | Wants::OnSession if self.sca_exemption.is_some() => true,
             Wants::OnSession => merchant_initiated,
             Wants::UnlessSetUp => {
                 merchant_initiated && records::is_set_up(tx, payment.card_hmac.as_ref())?
@@ -153,7 +184,7 @@ impl Terms {
         let credential = self.credential_on_file.as_ref();
         tx.execute(
             "update payments set eci = $2, ds_trans_id = $3, initiator = $4, credential = $5,
-                 previous_network_transaction_id = $6 where id = $1",
+                 previous_network_transaction_id = $6, sca_exemption = $7 where id = $1",
             params![
                 payment_id,
                 values.eci,
@@ -167,6 +198,8 @@ impl Terms {
                     Kept::Stored => "stored".to_owned(),
                 }),
                 credential.and_then(|c| c.network_transaction_id.clone()),
+                self.sca_exemption
+                    .map(|exemption| exemption.word().to_owned()),
             ],
         )?;
         if let Some(cavv) = values.cavv.filter(|_| approved) {

@@ -44,12 +44,26 @@ impl Caller {
 
     /// Takes 20.00 USD; the payment's id and `captured`, `authorised` or `declined`.
     async fn pay(&self, reference: &str, number: &str, capture: bool) -> (String, &'static str) {
+        self.pay_with(reference, number, capture, "").await
+    }
+
+    /// The same, asking the issuer to do without an authentication.
+    async fn pay_with(
+        &self,
+        reference: &str,
+        number: &str,
+        capture: bool,
+        exemption: &str,
+    ) -> (String, &'static str) {
         let text = match self.name {
             "json" => {
-                let body = json!({
+                let mut body = json!({
                     "reference": reference, "amount": 2000, "currency": "usd", "capture": capture, "merchant": "mer_1",
                     "card": { "number": number, "exp_month": 12, "exp_year": 2034, "cvc": "123" },
                 });
+                if !exemption.is_empty() {
+                    body["sca_exemption"] = json!(exemption);
+                }
                 self.http.post("/json/v1/payments", &body).await.text
             }
             "form" => {
@@ -63,13 +77,14 @@ impl Caller {
                     ("ACCT", number),
                     ("EXPDATE", "1234"),
                     ("CVV2", "123"),
+                    ("SCAEXEMPTION", exemption),
                 ];
                 self.form(&fields).await
             }
             _ => {
                 let delay = if capture { "0" } else { "OFF" };
                 let order = format!(
-                    r#"<submit><order orderCode="{reference}" captureDelay="{delay}"><amount value="2000" currencyCode="USD" exponent="2"/><paymentDetails><card><cardNumber>{number}</cardNumber><expiryDate><date month="12" year="2034"/></expiryDate><cvc>123</cvc></card></paymentDetails></order></submit>"#
+                    r#"<submit><order orderCode="{reference}" captureDelay="{delay}"><amount value="2000" currencyCode="USD" exponent="2"/><paymentDetails><card><cardNumber>{number}</cardNumber><expiryDate><date month="12" year="2034"/></expiryDate><cvc>123</cvc></card></paymentDetails><exemption type="{exemption}"/></order></submit>"#
                 );
                 self.xml(&order).await
             }
@@ -377,6 +392,26 @@ async fn a_day_s_batch_is_there_after_midnight_and_an_authorisation_ends() {
             assert_eq!(stands(&text), "expired", "{}", caller.name);
             let id = after(&text, &["\"id\":\"", "PNREF0=", "paymentId=\""]);
             assert!(!caller.change("capture", &id, 2000, "cap_1").await);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exemption_is_granted_but_for_the_cards_that_always_want_an_authentication() {
+    for world in worlds().await {
+        for caller in callers(&world) {
+            let pay = |reference: &'static str, number: &'static str, exemption: &'static str| {
+                let (caller, reference) = (&caller, format!("{}_{reference}", caller.name));
+                async move { caller.pay_with(&reference, number, true, exemption).await.1 }
+            };
+            let (sometimes, always) = ("4000002500003155", "4000002760003184");
+            assert_eq!(pay("a", sometimes, "").await, "declined");
+            assert_eq!(pay("b", sometimes, "low_value").await, "captured");
+            assert_eq!(
+                pay("c", sometimes, "transaction_risk_analysis").await,
+                "captured"
+            );
+            assert_eq!(pay("d", always, "low_value").await, "declined");
         }
     }
 }

@@ -77,6 +77,7 @@ async fn send_with_permit(
         capture: attempt.capture,
         cvc,
         credential: attempt.carried.credential.as_ref(),
+        exemption: attempt.carried.exemption,
     });
     let forward = Forward {
         attempt: attempt.id.clone(),

@@ -38,6 +38,9 @@ impl Connector for Form {
             body["CREDENTIAL"] = json!(credential.credential);
             body["ORIGTRANSID"] = json!(credential.network_transaction_id);
         }
+        if let Some(exemption) = what.exemption {
+            body["SCAEXEMPTION"] = json!(exemption.word());
+        }
         ("authorise", body)
     }
 

@@ -35,6 +35,9 @@ impl Connector for Json {
         if let Some(credential) = what.credential {
             body["credential_on_file"] = json!(credential);
         }
+        if let Some(exemption) = what.exemption {
+            body["sca_exemption"] = json!(exemption.word());
+        }
         ("authorise", body)
     }
 
@@ -261,6 +264,7 @@ mod tests {
                 capture: true,
                 cvc,
                 credential: None,
+                exemption: None,
             });
             assert_eq!(operation, "authorise");
             assert_eq!(body["card"].get("cvc").is_some(), cvc);

@@ -16,6 +16,7 @@ use serde_json::Value;
 use reports::{DisputeAnswer, DisputeReport, Settled};
 
 use crate::three_ds::carried::Credential;
+use crate::three_ds::exemptions::Exemption;
 pub use acquirer::Acquirer;
 pub use responses::{Class, Decline};
 
@@ -28,6 +29,8 @@ pub struct Authorise<'a> {
     pub cvc: bool,
     /// Who initiates the payment with which stored credential, when the card is kept or was.
     pub credential: Option<&'a Credential>,
+    /// Why the issuer is asked to do without an authentication.
+    pub exemption: Option<Exemption>,
 }
 
 /// A payment, as the acquirer reports it.

@@ -48,6 +48,9 @@ impl Connector for Xml {
                 order["storedCredentials"]["@schemeTransactionIdentifier"] = json!(id);
             }
         }
+        if let Some(exemption) = what.exemption {
+            order["exemption"] = json!({ "@type": exemption.word() });
+        }
         let body = json!({ "@merchantCode": what.merchant, "submit": { "order": order } });
         ("authorise", body)
     }

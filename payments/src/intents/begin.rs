@@ -67,7 +67,8 @@ impl Beginning {
         self.take(tx)?;
         let (app, intent) = (&self.app, &self.intent);
         let now_ms = app.clock.now_ms();
-        let assessment = risk::before(tx, &app.risk, &self.risk_facts(), now_ms)?;
+        let judged = self.risk_facts();
+        let assessment = risk::before(tx, &app.risk, &judged, now_ms)?;
         if assessment.blocks() {
             risk::note(app, &assessment);
         }
@@ -84,6 +85,8 @@ impl Beginning {
             return Ok(Begun::Authenticating(begun));
         }
         let mut attempt = Attempt::new(app, first, &self.wanted, intent, &self.method);
+        attempt.carried.exemption =
+            three_ds::exemption(app, tx, intent, &judged, assessment.level())?;
         attempt.carried.risk = Some(assessment);
         attempt.insert(tx)?;
         Ok(Begun::Sending(attempt))

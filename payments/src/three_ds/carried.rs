@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use store::{Tx, params};
 
+use super::exemptions::Exemption;
 use crate::error::Error;
 use crate::intents::Intent;
 use crate::payment_methods::PaymentMethod;
@@ -23,6 +24,9 @@ pub struct Carried {
     /// The card's details are kept, or were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
+    /// The exemption from an authentication that the acquirer asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exemption: Option<Exemption>,
     /// What the fraud rules said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk: Option<Assessment>,
@@ -48,6 +52,7 @@ impl Carried {
             may_step_up: super::may_ask(intent),
             return_url: return_url(intent),
             credential: credential(intent, method),
+            exemption: None,
             risk: None,
         }
     }

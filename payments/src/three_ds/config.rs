@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use service::Client;
 
+use super::exemptions::Exemptions;
 use crate::config::secret_from_file;
 
 /// The file.
@@ -34,6 +35,8 @@ struct File {
     mcc: String,
     /// ISO 3166-1 numeric.
     merchant_country: String,
+    /// Exemptions that are asked for; none without it.
+    exemptions: Option<Exemptions>,
     #[serde(default = "connect_ms")]
     connect_ms: u64,
     #[serde(default = "total_ms")]
@@ -72,6 +75,7 @@ pub struct ThreeDs {
     pub acquirer_merchant_id: String,
     pub mcc: String,
     pub merchant_country: String,
+    pub exemptions: Option<Exemptions>,
     /// For sends by the vault, on this directory server's time limits.
     pub client: Client,
     /// How long one may take, seconds, rounded up.
@@ -113,6 +117,9 @@ impl ThreeDs {
                 at()
             );
         }
+        if let Some(exemptions) = &file.exemptions {
+            exemptions.check().with_context(at)?;
+        }
         let key = match path.parent() {
             Some(folder) => folder.join(&file.results_key_file),
             None => file.results_key_file,
@@ -134,6 +141,7 @@ impl ThreeDs {
             acquirer_merchant_id: file.acquirer_merchant_id,
             mcc: file.mcc,
             merchant_country: file.merchant_country,
+            exemptions: file.exemptions,
             client: Client::new(connect, total),
             total_s: i64::try_from(file.total_ms / 1000).unwrap_or(60) + 1,
         })

@@ -9,6 +9,7 @@
 pub mod carried;
 mod config;
 mod currency;
+pub mod exemptions;
 pub mod flow;
 mod messages;
 pub mod origins;
@@ -31,6 +32,8 @@ use crate::error::{Error, Refusal};
 use crate::http::params::Params;
 use crate::intents::Intent;
 use crate::outcome::Outcome;
+use crate::risk;
+use exemptions::Exemption;
 
 /// What a merchant may ask for.
 const REQUESTS: &[&str] = &["automatic", "any", "challenge"];
@@ -72,6 +75,24 @@ impl crate::app::Shared {
 pub fn comes_first(app: &App, intent: &Intent) -> bool {
     let asked = intent.details.request_three_d_secure.as_deref();
     app.three_ds.is_some() && may_ask(intent) && matches!(asked, Some("any" | "challenge"))
+}
+
+/// The exemption from an authentication that the acquirer is to ask for.
+pub fn exemption(
+    app: &App,
+    tx: &mut Tx<'_>,
+    intent: &Intent,
+    facts: &risk::Facts,
+    level: &str,
+) -> Result<Option<Exemption>, Error> {
+    let setup = app
+        .three_ds
+        .as_ref()
+        .and_then(|setup| setup.exemptions.as_ref());
+    match setup {
+        Some(exemptions) => exemptions.of(tx, intent, facts, level),
+        None => Ok(None),
+    }
 }
 
 /// Whether the buyer may be asked to act.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use store::{Tx, params};
 use vault_api::forward::ThreeDSecure;
 
+use super::exemptions::Exemption;
 use super::record::Authentication;
 use crate::attempts::Attempt;
 use crate::error::Error;
@@ -19,18 +20,19 @@ pub fn values(authentication: &Authentication) -> Option<ThreeDSecure> {
     })
 }
 
-/// Writes Stripe's `three_d_secure` into the charge of an attempt that had an authentication.
+/// Writes Stripe's `three_d_secure` into the charge of an attempt that had an authentication, or an exemption from it.
 pub fn mark(tx: &mut Tx<'_>, attempt: &Attempt, charge: &str) -> Result<(), Error> {
-    let Some(id) = &attempt.carried.authentication else {
-        return Ok(());
+    let carried = &attempt.carried;
+    let said = match (&carried.authentication, carried.exemption) {
+        (Some(id), _) => Authentication::find(tx, id)?.as_ref().map(object),
+        (None, exemption) => exemption.map(Exemption::object),
     };
-    let Some(authentication) = Authentication::find(tx, id)? else {
-        return Ok(());
-    };
-    tx.execute(
-        "update charges set three_d_secure = $2 where id = $1",
-        params![charge, object(&authentication).to_string()],
-    )?;
+    if let Some(said) = said {
+        tx.execute(
+            "update charges set three_d_secure = $2 where id = $1",
+            params![charge, said.to_string()],
+        )?;
+    }
     Ok(())
 }
 

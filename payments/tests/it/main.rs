@@ -13,6 +13,7 @@ mod checkout;
 mod cli;
 mod customers;
 mod deliveries;
+mod exemptions;
 mod expiry;
 mod failover;
 mod idempotency;

@@ -27,7 +27,7 @@ on_both_stores!(
 );
 
 /// The intent's page, by its id.
-fn page(intent: &Value) -> String {
+pub fn page(intent: &Value) -> String {
     let action = &intent["next_action"];
     let url = action["use_stripe_sdk"]["url"]
         .as_str()
@@ -48,13 +48,14 @@ fn browser() -> String {
 const JSON: (&str, &str) = ("content-type", "application/json");
 const HEADERS: [(&str, &str); 3] = [JSON, ("accept", "*/*"), ("user-agent", "Mozilla/5.0")];
 
-async fn introduce(world: &World, page: &str) -> Answer {
+/// What the page tells of the buyer's browser.
+pub async fn introduce(world: &World, page: &str) -> Answer {
     let path = format!("{page}/browser");
     world.raw(Method::POST, &path, &HEADERS, &browser()).await
 }
 
 /// The page's status, once it is neither `working` nor `settling`.
-async fn settled(world: &World, page: &str) -> Value {
+pub async fn settled(world: &World, page: &str) -> Value {
     loop {
         let path = format!("{page}/status");
         let answer = world.raw(Method::GET, &path, &[], "").await.ok();

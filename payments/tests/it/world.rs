@@ -240,6 +240,14 @@ impl World {
         rules
     }
 
+    /// Restarts with more in the 3-D Secure file.
+    pub async fn with_three_d_secure(&mut self, more: &str) {
+        self.kill();
+        let text = format!("{THREE_D_SECURE}\n{more}");
+        std::fs::write(self.folder.join("three_d_secure.toml"), text).expect("written");
+        self.run().await;
+    }
+
     /// Restarts with these fraud rules.
     pub async fn with_risk_rules(&mut self, rules: &str) {
         self.kill();

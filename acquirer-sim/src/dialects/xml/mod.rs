@@ -33,7 +33,7 @@ use crate::book::settlement::Batch;
 use crate::book::{Change, Payment};
 use crate::cards::{Address, CardText};
 use crate::desk::{Desk, Reply, Sale};
-use crate::three_ds::terms::{Credential, Presented, Terms};
+use crate::three_ds::terms::{Credential, Exemption, Presented, Terms};
 use document::Element;
 
 pub(crate) fn routes() -> Router<Bank> {
@@ -136,7 +136,7 @@ fn sale(root: &Element, order: &Element) -> Result<Sale, Problem> {
 }
 
 /// `<threeDSecure eci cavv dsTransactionId version/>` and
-/// `<storedCredentials initiator usage schemeTransactionIdentifier/>`.
+/// `<storedCredentials initiator usage schemeTransactionIdentifier/>` and `<exemption type/>`.
 fn terms(order: &Element) -> Result<Terms, Problem> {
     let some = |element: Option<&Element>, name: &str| {
         let text = element?.attribute(name).to_owned();
@@ -156,6 +156,7 @@ fn terms(order: &Element) -> Result<Terms, Problem> {
             some(stored, "usage"),
             some(stored, "schemeTransactionIdentifier"),
         )?,
+        sca_exemption: Exemption::of_word(some(order.at(&["exemption"]), "type"))?,
     })
 }
 
