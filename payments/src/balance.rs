@@ -138,11 +138,7 @@ pub fn of_source(
 
 /// The merchant's balance transaction with this id, if there is one.
 pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str, now: i64) -> Result<Option<Value>, Error> {
-    let sql = format!(
-        "select {} from balance_transactions where id = $1 and merchant = $2 and livemode = $3",
-        LISTED.columns
-    );
-    let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+    let row = LISTED.row(tx, owner, id)?;
     row.map(|row| object(&row, now)).transpose()
 }
 

@@ -181,11 +181,7 @@ impl Charge {
 
     /// The merchant's charge with this id, if there is one.
     pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Self>, Error> {
-        let sql = format!(
-            "select {} from charges where id = $1 and merchant = $2 and livemode = $3",
-            LISTED.columns
-        );
-        let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+        let row = LISTED.row(tx, owner, id)?;
         row.as_ref().map(Self::from_row).transpose()
     }
 

@@ -66,11 +66,7 @@ impl Customer {
 
     /// The merchant's customer with this id, deleted or not.
     pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Self>, Error> {
-        let sql = format!(
-            "select {} from customers where id = $1 and merchant = $2 and livemode = $3",
-            LISTED.columns
-        );
-        let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+        let row = LISTED.row(tx, owner, id)?;
         row.as_ref().map(Self::from_row).transpose()
     }
 

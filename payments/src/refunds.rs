@@ -98,11 +98,7 @@ impl Refund {
 
 /// The merchant's refund with this id, if there is one.
 pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Refund>, Error> {
-    let sql = format!(
-        "select {} from refunds where id = $1 and merchant = $2 and livemode = $3",
-        LISTED.columns
-    );
-    let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+    let row = LISTED.row(tx, owner, id)?;
     row.as_ref().map(Refund::from_row).transpose()
 }
 

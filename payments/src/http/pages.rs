@@ -46,6 +46,17 @@ pub struct Listed {
     pub columns: &'static str,
 }
 
+impl Listed {
+    /// The merchant's row with this id: another merchant's is missing like a random one.
+    pub fn row(&self, tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Row>, Error> {
+        let Self { table, columns } = self;
+        let sql = format!(
+            "select {columns} from {table} where id = $1 and merchant = $2 and livemode = $3"
+        );
+        Ok(tx.first(&sql, params![id, &owner.merchant, owner.livemode])?)
+    }
+}
+
 impl Page {
     /// Takes the paging parameters.
     pub fn parse(params: &mut Params) -> Result<Self, Error> {

@@ -50,11 +50,7 @@ impl Review {
 
     /// The merchant's review with this id, if there is one.
     pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Self>, Error> {
-        let sql = format!(
-            "select {} from reviews where id = $1 and merchant = $2 and livemode = $3",
-            LISTED.columns
-        );
-        let row = tx.first(&sql, params![id, &owner.merchant, owner.livemode])?;
+        let row = LISTED.row(tx, owner, id)?;
         row.as_ref().map(Self::from_row).transpose()
     }
 
