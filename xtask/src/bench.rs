@@ -3,9 +3,10 @@
 
 use std::process::Command;
 
-use crate::machine::POSTGRES;
+use crate::machine::{self, CHROMIUM, POSTGRES};
 use crate::postgres::Postgres;
-use crate::{steps, workspace};
+use crate::saq_a::browser_tests;
+use crate::{demo, steps, workspace};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -36,6 +37,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             .args(["build", "--release"])
             .args(packages),
     )?;
+    let browser = match (CHROMIUM.get(), machine::on_path(&["npm"])) {
+        (Ok(chromium), Some(_)) => {
+            demo::frame()?;
+            Some((chromium, browser_tests()?))
+        }
+        _ => None,
+    };
     steps::step("2/2", "measuring; leave the machine alone");
     let target = workspace::target()?;
     let release = target.join("release");
@@ -64,6 +72,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     };
     if let Some(postgres) = &postgres {
         bench.env("CARDSEAL_TEST_POSTGRES", postgres.url());
+    }
+    if let Some((chromium, e2e)) = browser {
+        bench.env("CARDSEAL_CHROMIUM", chromium);
+        bench.env("CARDSEAL_BENCH_E2E", e2e);
     }
     steps::run(&mut bench)?;
     steps::note(&format!(

@@ -29,13 +29,7 @@ pub struct Options {
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let chromium = CHROMIUM.get()?;
     machine::on_path(&["npm"]).context("install nodejs npm")?;
-    let e2e = workspace::root()?.join("e2e");
-    if !e2e.join("node_modules/@playwright/test").exists() {
-        let mut install = Command::new("npm");
-        install.args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"]);
-        install.stdout(std::io::stderr());
-        steps::run(install.current_dir(&e2e))?;
-    }
+    let e2e = browser_tests()?;
     let mut check = Command::new("node");
     check
         .arg(e2e.join("saq-a/check.js"))
@@ -50,4 +44,19 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let status = check.status().context("node could not be started")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(ExitCode::from(code.unwrap_or(2)))
+}
+
+/// The folder `e2e`, its packages installed.
+///
+/// # Errors
+/// When npm fails.
+pub fn browser_tests() -> anyhow::Result<PathBuf> {
+    let e2e = workspace::root()?.join("e2e");
+    if !e2e.join("node_modules/@playwright/test").exists() {
+        let mut install = Command::new("npm");
+        install.args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"]);
+        install.stdout(std::io::stderr());
+        steps::run(install.current_dir(&e2e))?;
+    }
+    Ok(e2e)
 }

@@ -1,6 +1,7 @@
 //! What is measured, one file an area. A new area is a file here, a line in [`AREAS`] and in [`measure`], and the packages
 //! that it runs in `xtask/src/bench.rs`. Whatever it measures goes into the one table and the one `bench.json`.
 
+mod frame;
 mod vault;
 
 use anyhow::bail;
@@ -8,7 +9,7 @@ use anyhow::bail;
 use crate::bench::Bench;
 
 /// The areas, in the order of the table.
-pub const AREAS: [&str; 1] = ["vault"];
+pub const AREAS: [&str; 2] = ["vault", "frame"];
 
 /// Measures an area.
 ///
@@ -17,6 +18,7 @@ pub const AREAS: [&str; 1] = ["vault"];
 pub async fn measure(area: &str, bench: &mut Bench) -> anyhow::Result<()> {
     match area {
         "vault" => vault::measure(bench).await,
+        "frame" => frame::measure(bench).await,
         _ => bail!("there is no area {area}; there are {}", AREAS.join(", ")),
     }
 }
