@@ -200,8 +200,7 @@ impl PrivateKey {
     pub fn pem(&self) -> Zeroizing<String> {
         let der = Zeroizing::new([&PKCS8[..], &self.0[..]].concat());
         let body = Zeroizing::new(STANDARD.encode(&der[..]));
-        let (begin, end) = ("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----");
-        Zeroizing::new(format!("{begin}\n{}\n{end}\n", body.as_str()))
+        Zeroizing::new(in_pem(&body))
     }
 
     /// The half that verifies.
@@ -213,6 +212,12 @@ impl PrivateKey {
         let pair = pair.map_err(|_| anyhow::anyhow!("not an Ed25519 key"))?;
         Ok(PublicKey(pair.public_key().as_ref().try_into()?))
     }
+}
+
+// RFC 7468 §10.
+fn in_pem(body: &str) -> String {
+    const LABEL: &str = "PRIVATE KEY";
+    format!("-----BEGIN {LABEL}-----\n{body}\n-----END {LABEL}-----\n")
 }
 
 /// The half that verifies. It is written as base64url without padding.
@@ -305,16 +310,12 @@ mod tests {
         assert_eq!(again.public().expect("a key"), public);
         assert_eq!(public.to_string().parse(), Ok(public));
         assert!("AAAA".parse::<PublicKey>().is_err());
-        for text in [
-            "",
-            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-            "x",
-        ] {
+        for text in ["", &in_pem("AAAA"), "x"] {
             assert!(PrivateKey::parse(text).is_err());
         }
         // RFC 8410 §10.3, as openssl writes it.
-        let rfc = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
-        let public = PrivateKey::parse(rfc).and_then(|key| key.public());
+        let rfc = in_pem("MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC");
+        let public = PrivateKey::parse(&rfc).and_then(|key| key.public());
         assert_eq!(
             public.expect("a key").to_string(),
             "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE"
