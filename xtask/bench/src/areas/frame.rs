@@ -25,15 +25,15 @@ pub async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         eprintln!("SKIPPED: figures of the frame: no Chromium, or no npm");
         return Ok(());
     };
-    let output = Command::new("node")
+    let browser = Command::new("node")
         .arg("bench/frame.js")
         .current_dir(&folder)
         // Beside it is the vault.
         .env("CARDSEAL_XTASK", bench.programs.join("xtask"))
-        .stderr(Stdio::inherit())
-        .output()
-        .await
+        .stdout(Stdio::piped())
+        .spawn()
         .context("node could not be started")?;
+    let output = browser.wait_with_output().await?;
     ensure!(output.status.success(), "bench/frame.js failed");
     let figures: Vec<Figure> = serde_json::from_slice(&output.stdout)?;
     bench.figures.extend(figures);
