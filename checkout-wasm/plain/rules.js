@@ -168,15 +168,17 @@ export const parseExpiry = (text, today) => {
   return year > today.year + MAX_YEARS ? { error: "far" } : { year, month };
 };
 
-const RUN = /\d(?:[ -]?\d)*/y;
-const UUID = /[\da-f]{8}-[\da-f]{4}-[1-8][\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}(?![\da-z])/iy;
+// A UUID, or a word in hex of a digest's or a trace id's length: machines name things so.
+const ID = "(?:[\\da-f]{8}-[\\da-f]{4}-[1-8][\\da-f]{3}-[89ab][\\da-f]{3}-[\\da-f]{12}|(?=\\d*[a-f])(?:[\\da-f]{16}|[\\da-f]{32}|[\\da-f]{40}|[\\da-f]{64}))(?![\\da-z])";
+const HEX_ID = new RegExp(ID, "iy");
+const RUN = new RegExp(`\\d(?:(?:[ -](?!${ID}))?\\d)*`, "iy");
 
-/** Whether `text` holds a whole digit run that could be a card number. A UUID is passed over. */
+/** Whether `text` holds a whole digit run that could be a card number. A machine's id in hex is passed over. */
 export const holdsCardNumber = (text) => {
   for (let at = 0; at < text.length; at += 1) {
-    UUID.lastIndex = RUN.lastIndex = at;
+    HEX_ID.lastIndex = RUN.lastIndex = at;
     const isAlone = !/[\da-z]/i.test(text[at - 1] ?? "");
-    if (isAlone && UUID.test(text)) at = UUID.lastIndex - 1;
+    if (isAlone && HEX_ID.test(text)) at = HEX_ID.lastIndex - 1;
     else if (RUN.test(text)) {
       const digits = text.slice(at, RUN.lastIndex).replace(/\D/g, "");
       if (brandOf(digits) !== UNKNOWN && numberState(digits) === "valid") return true;

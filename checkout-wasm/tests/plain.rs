@@ -397,7 +397,7 @@ impl Random {
     }
 
     fn name(&mut self) -> String {
-        const PARTS: [&str; 14] = [
+        const PARTS: [&str; 17] = [
             "Ada",
             " ",
             "Löw",
@@ -410,6 +410,9 @@ impl Random {
             "Ⅷ",
             "3e8cbd0c-4242-4242-8242-4243aaaaaaaa",
             "x3e8cbd0c-4242-4242-8242-4243aaaaaaaa",
+            "-424242424242424a",
+            "a4242424242424242",
+            "42424242",
             "12",
             "\u{10FFFF}",
         ];

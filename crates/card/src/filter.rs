@@ -2,8 +2,9 @@
 //!
 //! A hit is a whole digit run (single spaces or dashes inside allowed) of a known brand's range and length that
 //! has a right check digit. That is narrow enough to leave order numbers and timestamps alone: nine in ten fail Luhn, and
-//! most of the rest have no brand. A whole UUID (RFC 9562) is passed over: about one random one in a thousand holds such a
-//! run by chance, and they name orders and idempotency keys.
+//! most of the rest have no brand. What machines name things by in hex is passed over, a whole UUID (RFC 9562) and a word of
+//! a digest's or a trace id's length: about one random one in a thousand holds such a run by chance, and they name orders,
+//! idempotency keys and traces.
 
 use crate::{Brand, number};
 
@@ -34,7 +35,7 @@ fn spans(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
         while at < bytes.len() {
-            if let Some(end) = uuid(bytes, at) {
+            if let Some(end) = hex_id(bytes, at) {
                 at = end;
                 continue;
             }
@@ -46,8 +47,9 @@ fn spans(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
             let mut digits = String::new();
             while at < bytes.len() {
                 let b = bytes[at];
-                let joins =
-                    matches!(b, b' ' | b'-') && bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
+                let joins = matches!(b, b' ' | b'-')
+                    && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)
+                    && hex_id(bytes, at + 1).is_none();
                 if b.is_ascii_digit() {
                     digits.push(b as char);
                 } else if !joins {
@@ -63,19 +65,28 @@ fn spans(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
     })
 }
 
-// The end of the UUID that stands at `at` on its own: 8-4-4-4-12 hex digits, a version and the variant that are assigned.
-fn uuid(bytes: &[u8], at: usize) -> Option<usize> {
-    let end = at + 36;
-    let text = bytes.get(at..end)?;
+// The end of the machine's id in hex that stands at `at` on its own.
+fn hex_id(bytes: &[u8], at: usize) -> Option<usize> {
     let alone = |place: Option<&u8>| place.is_none_or(|b| !b.is_ascii_alphanumeric());
-    let shaped = text.iter().enumerate().all(|(i, b)| match i {
+    let before = at.checked_sub(1).and_then(|i| bytes.get(i));
+    let rest = bytes.get(at..).filter(|_| alone(before))?;
+    if rest.get(..36).is_some_and(is_uuid) && alone(rest.get(36)) {
+        return Some(at + 36);
+    }
+    let word = rest.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let has_letter = rest[..word].iter().any(u8::is_ascii_alphabetic);
+    // A span id, a trace id or MD5, SHA-1, SHA-256.
+    (matches!(word, 16 | 32 | 40 | 64) && has_letter && alone(rest.get(word))).then_some(at + word)
+}
+
+// 8-4-4-4-12 hex digits, a version and the variant that are assigned.
+fn is_uuid(text: &[u8]) -> bool {
+    text.iter().enumerate().all(|(i, b)| match i {
         8 | 13 | 18 | 23 => *b == b'-',
         14 => (b'1'..=b'8').contains(b),
         19 => matches!(b, b'8' | b'9' | b'a' | b'b' | b'A' | b'B'),
         _ => b.is_ascii_hexdigit(),
-    });
-    let before = at.checked_sub(1).and_then(|i| bytes.get(i));
-    (shaped && alone(before) && alone(bytes.get(end))).then_some(end)
+    })
 }
 
 fn looks_like_card_number(digits: &str) -> bool {
@@ -98,6 +109,9 @@ mod tests {
             // Not UUIDs: a variant that is not assigned, a digit too many.
             "aaaaaaaa-4242-4242-4242-4242aaaaaaaa",
             "aaaaaaaa-aaaa-4aaa-8aaa-4242424242424242",
+            // Nor digests: no letter, a length of none.
+            "42424242-42424242",
+            "a4242424242424242",
         ] {
             assert!(holds_card_number(hit), "{hit}");
         }
@@ -111,6 +125,10 @@ mod tests {
             // Its first sixteen digits are a number of a brand with a right check digit.
             "/order-status/42424242-4242-4242-8242-424242424242",
             "stripe-node-retry-a2424242-4242-4242-8242-42424242424b",
+            // A trace of its own, and one that the digits before it would complete.
+            "00-4242424242424242aaaaaaaaaaaaaaaa-a424242424242424-01",
+            "42424242-4242424aaaaaaaaa",
+            "sha256:4242424242424242aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         ] {
             assert!(!holds_card_number(miss), "{miss}");
         }

@@ -84,7 +84,10 @@ impl Client {
         if let Some(context) = traces::current()
             && let Ok(value) = HeaderValue::from_str(&context.traceparent())
         {
-            request.headers_mut().entry("traceparent").or_insert(value);
+            request
+                .headers_mut()
+                .entry(crate::traces::TRACEPARENT)
+                .or_insert(value);
         }
         // The connector asks no resolver about an address.
         let host = request.uri().host().unwrap_or_default();

@@ -6,13 +6,16 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::client::Client;
 use crate::listen::Stop;
+
+/// The header that carries a trace.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Spans wait here; more are dropped, so that a collector that is away costs no memory.
 const QUEUE: usize = 4096;
@@ -61,10 +64,7 @@ impl Context {
     /// The caller's trace when its `traceparent` is well-formed, else a new one.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let told = headers
-            .get("traceparent")
-            .and_then(|value| value.to_str().ok())
-            .and_then(parse);
+        let told = told(headers);
         let span = hex(8);
         match told {
             Some((trace, parent, sampled)) => Self {
@@ -120,6 +120,16 @@ pub fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
 #[must_use]
 pub fn current() -> Option<Context> {
     CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Whether the one `traceparent` there is well-formed, so that its trace is gone on with: it is hex and nothing else.
+#[must_use]
+pub fn is_followed(headers: &HeaderMap) -> bool {
+    headers.get_all(TRACEPARENT).iter().count() == 1 && told(headers).is_some()
+}
+
+fn told(headers: &HeaderMap) -> Option<(String, String, bool)> {
+    parse(headers.get(TRACEPARENT)?.to_str().ok()?)
 }
 
 // version-trace-parent-flags, version 00.

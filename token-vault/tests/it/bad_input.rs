@@ -57,6 +57,7 @@ async fn what_is_not_in_the_body() {
                 .get("/v1/cards?starting_after=4242%204242%204242%204242")
                 .await,
             alice.with("x-note", CANARY).get("/v1/cards").await,
+            alice.with("traceparent", CANARY).get("/v1/cards").await,
             vault.public.get(&format!("/v1/frame?key={CANARY}")).await,
         ] {
             assert_eq!(
@@ -65,6 +66,16 @@ async fn what_is_not_in_the_body() {
             );
             never_echoes(&answer);
         }
+        // A trace is hex, and about one in a thousand holds such a run by chance.
+        let trace = format!("00-4242424242424242{}-4242424242424242-01", "a".repeat(16));
+        assert_eq!(
+            alice
+                .with("traceparent", &trace)
+                .get("/v1/cards")
+                .await
+                .status,
+            200
+        );
         let wrong_method = alice.get("/v1/tokens").await;
         assert_eq!(
             (wrong_method.status, wrong_method.json["code"].as_str()),
