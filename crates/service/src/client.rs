@@ -86,7 +86,7 @@ impl Client {
         {
             request
                 .headers_mut()
-                .entry(crate::traces::TRACEPARENT)
+                .entry(traces::TRACEPARENT)
                 .or_insert(value);
         }
         // The connector asks no resolver about an address.
