@@ -89,7 +89,8 @@ test('required: the browser holds the form, the frame says why and has the focus
     await expect(card.number).toBeFocused();
     await card.fill({ ...GOOD, cvc: '12' });
     await expect.poll(() => validity(page)).toEqual({ valid: false, missing: false, bad: true });
-    await page.locator('#pay').click();
+    // As a person's press lasts.
+    await page.locator('#pay').click({ delay: 80 });
     await expect(card.cvc).toBeFocused();
     expect(await card.errorOf('cvc')).toMatch(/3 digits/);
     await card.cvc.press('End');
