@@ -12,10 +12,15 @@ use crate::vault::on_each_store;
 /// A code that nothing answers is a promise, and one that no test has seen a guess.
 #[test]
 fn every_code_is_seen_by_a_test() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let mut all = String::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        all.push_str(&std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let (mut all, mut paths) = (String::new(), vec![]);
+    paths.push(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"));
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            let inside = std::fs::read_dir(path).unwrap();
+            paths.extend(inside.map(|file| file.unwrap().path()));
+        } else {
+            all.push_str(&std::fs::read_to_string(path).unwrap());
+        }
     }
     let unseen = Code::ALL
         .iter()
