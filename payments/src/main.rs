@@ -84,6 +84,10 @@ const MIGRATIONS: &[Migration] = &[
         "0012_exemptions",
         include_str!("schema/0012_exemptions.sql"),
     ),
+    (
+        "0013_recent_cards",
+        include_str!("schema/0013_recent_cards.sql"),
+    ),
 ];
 
 fn main() -> anyhow::Result<()> {

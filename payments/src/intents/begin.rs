@@ -111,7 +111,8 @@ impl Beginning {
         }
         if let Some(counted) = &self.counted {
             let (owner, confirmation) = (&intent.owner, &self.wanted.confirmation);
-            limits::remember(tx, owner, confirmation, counted, &self.card.brand)?;
+            let (brand, now_ms) = (&self.card.brand, self.app.clock.now_ms());
+            limits::remember(tx, owner, confirmation, counted, brand, now_ms)?;
         }
         Ok(())
     }

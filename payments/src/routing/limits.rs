@@ -29,11 +29,12 @@ pub fn remember(
     confirmation: &str,
     card: &str,
     scheme: &str,
+    now_ms: i64,
 ) -> Result<(), Error> {
     tx.execute(
-        "insert into confirmation_cards (confirmation, merchant, livemode, card, scheme) values ($1, $2, $3, $4, $5)
-         on conflict do nothing",
-        params![confirmation, &owner.merchant, owner.livemode, card, scheme],
+        "insert into confirmation_cards (confirmation, merchant, livemode, card, scheme, created_ms)
+         values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+        params![confirmation, &owner.merchant, owner.livemode, card, scheme, now_ms],
     )?;
     Ok(())
 }
@@ -83,7 +84,7 @@ fn past(
              left join charges c on c.id = a.charge
          where k.merchant = $1 and k.livemode = $2 and k.card = $3 and a.created_ms > $4
              and a.state in ('declined', 'captured', 'authorized')
-         order by a.created_ms desc limit 100",
+         order by k.created_ms desc, a.created_ms desc limit 100",
         params![&merchant, livemode, &card, now_ms - MONTH_MS],
     )?;
     let mut past = Vec::new();
