@@ -29,8 +29,11 @@ test('a key that shows the BIN lets the page refuse a card while it is typed', a
       await withCard(page, options, async (card) => {
         await card.ready();
         await page.evaluate('(window.bins = [])');
+        // The rule comes with the field session, which is fetched at the first digit.
+        await card.number.pressSequentially('424242');
+        await expect.poll(() => page.evaluate('bins')).toEqual(bins.slice(0, 1));
         await card.fill(GOOD);
-        await expect.poll(() => page.evaluate('bins')).toEqual(bins);
+        await expect.poll(() => page.evaluate('[...new Set(bins)]')).toEqual(bins);
         expect((await page.evaluate('facts')).bin).toBe(bins.at(-1).split(',')[0]);
         expect((await page.evaluate(() => cardseal.createToken(window.card))).token.id).toMatch(/^tok_/);
         const message = card.frame.locator('.message');
