@@ -20,10 +20,13 @@ pub struct Options {
     /// Only these numbers of connections (repeat for several); 1, 16 and 64 when left out.
     #[arg(long)]
     connections: Vec<usize>,
+    /// Payments when the resident memory of payments is read; 10,000 when left out.
+    #[arg(long)]
+    payments: Option<usize>,
 }
 
 /// What the areas run, and what runs them.
-const PACKAGES: [&str; 2] = ["token-vault", "bench"];
+const PACKAGES: [&str; 3] = ["token-vault", "payments", "bench"];
 
 /// Measures; the table goes to standard output, the JSON to `target/bench.json`.
 ///
@@ -62,6 +65,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     for c in &options.connections {
         bench.args(["--connections", &c.to_string()]);
+    }
+    if let Some(count) = options.payments {
+        bench.args(["--payments", &count.to_string()]);
     }
     let postgres = match POSTGRES.get() {
         Ok(bin) => Some(Postgres::start(&bin)?),

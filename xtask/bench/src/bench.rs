@@ -23,6 +23,8 @@ pub struct Bench {
     pub connections: Vec<usize>,
     /// Only this store.
     pub store: Option<String>,
+    /// Payments when resident memory is read.
+    pub payments: usize,
     /// The baseline.
     pub hello: Hello,
     /// The figures so far.

@@ -1,5 +1,5 @@
 //! The baseline: an axum endpoint that parses and answers a small JSON, on the listener that every program uses. In a
-//! process of its own, like what it is compared with. `/pay` answers as an acquirer does.
+//! process of its own, like what it is compared with. `/pay` answers as an acquirer does, `/hang` never.
 
 use axum::routing::post;
 use axum::{Json, Router};
@@ -23,7 +23,8 @@ struct Answer {
 pub async fn serve(address: std::net::SocketAddr) -> anyhow::Result<()> {
     let routes = Router::new()
         .route("/hello", post(hello))
-        .route("/pay", post(pay));
+        .route("/pay", post(pay))
+        .route("/hang", post(std::future::pending::<()>));
     let listener = listen::bind(address).await?;
     listen::serve(listener, routes, Stop::on_signal()?).await;
     Ok(())

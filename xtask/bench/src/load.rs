@@ -49,7 +49,8 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
-    if !body.is_empty() {
+    let said = headers.iter().any(|(name, _)| *name == "content-type");
+    if !body.is_empty() && !said {
         text.push_str("content-type: application/json\r\n");
     }
     text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
@@ -79,6 +80,15 @@ pub async fn run(
         let (requests, next) = (requests.clone(), next.clone());
         workers.spawn(connection(stream, requests, next, started + time));
     }
+    gather(workers, started).await
+}
+
+type Taken = (Vec<u32>, Vec<Vec<u8>>);
+
+async fn gather(
+    mut workers: JoinSet<anyhow::Result<Taken>>,
+    started: Instant,
+) -> anyhow::Result<Measured> {
     let (mut latencies, mut bodies) = (vec![], vec![]);
     while let Some(worker) = workers.join_next().await {
         let (took, read) = worker??;
@@ -101,12 +111,48 @@ pub async fn run(
     })
 }
 
+/// Sends each once, at a rate. A latency counts from when its request was due: one that had to wait for a free
+/// connection is not let off.
+///
+/// # Errors
+/// Any answer but 200.
+pub async fn paced(
+    address: SocketAddr,
+    connections: usize,
+    requests: Arc<Vec<Vec<u8>>>,
+    rate: f64,
+) -> anyhow::Result<Measured> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut workers = JoinSet::new();
+    let started = Instant::now();
+    for _ in 0..connections {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (requests, next) = (requests.clone(), next.clone());
+        workers.spawn(async move {
+            let (mut latencies, mut buffer) = (vec![], Vec::with_capacity(4096));
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = requests.get(number) else {
+                    return Ok((latencies, vec![]));
+                };
+                let due = started + Duration::from_secs_f64(number as f64 / rate);
+                tokio::time::sleep_until(due.into()).await;
+                stream.write_all(request).await?;
+                answer(&mut stream, &mut buffer).await?;
+                latencies.push(due.elapsed().as_micros() as u32);
+            }
+        });
+    }
+    gather(workers, started).await
+}
+
 async fn connection(
     mut stream: TcpStream,
     requests: Requests,
     next: Arc<AtomicUsize>,
     until: Instant,
-) -> anyhow::Result<(Vec<u32>, Vec<Vec<u8>>)> {
+) -> anyhow::Result<Taken> {
     let keep = matches!(requests, Requests::Each(_));
     let (mut latencies, mut bodies, mut buffer) = (vec![], vec![], Vec::with_capacity(4096));
     while Instant::now() < until {

@@ -11,6 +11,7 @@ mod hello;
 mod load;
 mod process;
 mod sealing;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -58,6 +59,9 @@ struct Run {
     /// Only these numbers of connections.
     #[arg(long, default_values_t = [1, 16, 64])]
     connections: Vec<usize>,
+    /// Payments when the resident memory of payments is read.
+    #[arg(long, default_value_t = 10_000)]
+    payments: usize,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -84,6 +88,7 @@ async fn run(options: Run) -> anyhow::Result<()> {
         programs: options.programs,
         connections: options.connections,
         store: options.store,
+        payments: options.payments,
         hello: Hello::start(std::env::var(database::POSTGRES).ok()).await?,
         figures: vec![],
     };
