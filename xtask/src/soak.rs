@@ -1,5 +1,6 @@
-//! `cargo xtask soak --minutes N`: the long campaigns. Each round is the vault's model test with another seed; a failure
-//! names the seed that repeats its choices.
+//! `cargo xtask soak --minutes N`: the long campaigns, in turns: the vault's model test with another seed each round (a
+//! failure names the seed that repeats its choices), the races of payments, every fault at each acquirer and the kills
+//! on the whole stack.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,9 @@ pub struct Options {
     /// The first round's seed (each further round adds one); from the time when left out.
     #[arg(long)]
     seed: Option<u64>,
+    /// Rounds of each race of payments, on each store.
+    #[arg(long, default_value_t = 1_000)]
+    race_rounds: u32,
 }
 
 /// Runs rounds until the time is over or one fails.
@@ -32,18 +36,39 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let first = options.seed.unwrap_or(since.as_secs());
     let postgres = Postgres::start(&POSTGRES.get()?)?;
+    steps::run(workspace::cargo().args(["build", "--workspace"]))?;
+    let test = |package: &str, target: &str| {
+        let mut cargo = workspace::cargo();
+        cargo
+            .args(["test", "--quiet", "--package", package])
+            .args(["--test", target])
+            .env("CARDSEAL_TEST_POSTGRES", postgres.url());
+        cargo
+    };
     for seed in first.. {
         steps::step(&format!("seed {seed}"), "the vault against its model");
-        let mut round = workspace::cargo();
+        let mut round = test("token-vault", "model");
         round
-            .args(["test", "--quiet", "--package", "token-vault"])
-            .args(["--test", "model", "--", "--nocapture"])
-            .env("CARDSEAL_TEST_POSTGRES", postgres.url())
+            .args(["--", "--nocapture"])
             .env("CARDSEAL_SEED", seed.to_string())
             .env("CARDSEAL_SOAK_SECONDS", ROUND.to_string());
         steps::run(&mut round).with_context(|| {
             format!("repeat it with: cargo xtask soak --minutes 1 --seed {seed}")
         })?;
+        if Instant::now() >= until {
+            break;
+        }
+        steps::step("payments", "refunds, captures, cancels and confirms race");
+        let mut races = test("payments", "it");
+        races
+            .args(["--", "races::"])
+            .env("CARDSEAL_RACE_ROUNDS", options.race_rounds.to_string());
+        steps::run(&mut races)?;
+        if Instant::now() >= until {
+            break;
+        }
+        steps::step("the stack", "every fault at each acquirer, and kills");
+        steps::run(test("harness", "it").args(["--", "acquirers::", "kills::"]))?;
         if Instant::now() >= until {
             break;
         }
