@@ -474,9 +474,9 @@ impl World {
         self.post("/v1/payment_intents", &form).await
     }
 
-    /// Waits until the intent has this status.
+    /// Waits until the intent has this status: longer than a process that was killed may have leased its attempt for.
     pub async fn until_status(&self, id: &str, status: &str) -> Answer {
-        let until = Instant::now() + Duration::from_secs(25);
+        let until = Instant::now() + Duration::from_secs(90);
         loop {
             let answer = self.get(&format!("/v1/payment_intents/{id}")).await.ok();
             if answer.json["status"] == status {
