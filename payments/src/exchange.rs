@@ -1,5 +1,6 @@
 //! Exchanges at the vault: a payment method's card becomes the right to send it once (a grant), or a stored card.
 
+use vault_api::keys::hex;
 use vault_api::tokens::{Exchange, Exchanged, Purpose, Store, StoredCard};
 
 use crate::app::App;
@@ -25,7 +26,7 @@ pub async fn for_payment(
     let has_one_use = vault_api::Token::parse(&source).is_ok();
     let part = if has_one_use { "" } else { confirmation };
     let parts = [intent.id.as_bytes(), source.as_bytes(), part.as_bytes()];
-    let key = letters(&app.seal.mac("exchange", &parts));
+    let key = hex(&app.seal.mac("exchange", &parts));
     let (seal, of) = (app.clone(), confirmation.to_owned());
     let cvc_token = app
         .store
@@ -67,7 +68,7 @@ pub async fn for_setup(
         source.as_bytes(),
         authentication.confirmation.as_bytes(),
     ];
-    let key = letters(&app.seal.mac("exchange", &parts));
+    let key = hex(&app.seal.mac("exchange", &parts));
     let body = Exchange {
         source,
         purpose: Purpose::Payment,
@@ -86,7 +87,7 @@ pub async fn for_setup(
 pub async fn for_storage(app: &App, method: &PaymentMethod) -> Result<StoredCard, Error> {
     let source = method.token(&app.seal)?;
     let parts = [method.id.as_bytes(), source.as_bytes()];
-    let key = letters(&app.seal.mac("store", &parts));
+    let key = hex(&app.seal.mac("store", &parts));
     let body = Exchange {
         source,
         purpose: Purpose::Storage,
@@ -103,13 +104,6 @@ pub async fn for_storage(app: &App, method: &PaymentMethod) -> Result<StoredCard
     let exchanged = exchanged.map_err(|failure| refused(&failure))?;
     let stored = exchanged.stored_card;
     stored.ok_or_else(|| Error::Vault("exchange: no stored card in the answer".into()))
-}
-
-// An idempotency key for the vault, in letters alone: some of all hex strings hold a run of digits that looks like a card
-// number, and the vault takes none in a header.
-fn letters(bytes: &[u8]) -> String {
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-    nibbles.map(|nibble| char::from(b'a' + nibble)).collect()
 }
 
 fn refused(failure: &Failure) -> Error {
@@ -147,12 +141,4 @@ fn refused(failure: &Failure) -> Error {
         _ => return Error::Vault(format!("exchange: {failure}")),
     };
     refusal.param("payment_method").into()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_key_is_letters_alone() {
-        assert_eq!(super::letters(&[0x42, 0x42, 0xff, 0x00]), "ececppaa");
-    }
 }
