@@ -1,12 +1,12 @@
 //! The brand table against npm `credit-card-type` 10.3.0, run in Node: facts, whole prefixes, and prefixes still being
 //! typed. Where the two disagree the reason stands here, and a reason that nothing needs any more fails the test.
 
+mod node;
+
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use card::Brand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// `credit-card-type`'s names for the brands it knows.
 const THEIRS: [(&str, Brand); 15] = [
@@ -30,26 +30,6 @@ const THEIRS: [(&str, Brand); 15] = [
 fn brand(theirs: &str) -> Brand {
     let known = THEIRS.iter().find(|(name, _)| *name == theirs);
     known.unwrap_or_else(|| panic!("a new brand: {theirs}")).1
-}
-
-fn credit_card_type(samples: &[String]) -> Value {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/brands.mjs");
-    let mut child = Command::new("node")
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this test needs node (20 or newer) on the PATH");
-    let input = child.stdin.take().expect("a pipe");
-    { input }
-        .write_all(json!(samples).to_string().as_bytes())
-        .expect("node reads");
-    let output = child.wait_with_output().expect("node ends");
-    assert!(
-        output.status.success(),
-        "node failed: run `npm ci` in checkout-wasm/"
-    );
-    serde_json::from_slice(&output.stdout).expect("node answers JSON")
 }
 
 /// Why we say `ours` where they say `theirs` of these eight digits.
@@ -77,7 +57,7 @@ fn brands_agree_with_credit_card_type() {
     let beginnings = (0..10_000).map(|n| format!("{n:04}0000"));
     let spread = (0..30_000u64).map(|n| format!("{:08}", n * 48_271 * 2_069 % 100_000_000));
     let samples: Vec<String> = beginnings.chain(spread).collect();
-    let answers = credit_card_type(&samples);
+    let answers = node::run("brands.mjs", &json!(samples));
 
     let mut reasons = BTreeSet::new();
     for sample in answers["samples"].as_array().expect("a list") {
@@ -111,7 +91,7 @@ fn what_they_hold_possible_we_do_too() {
             (0..10u32.pow(length)).map(move |n| format!("{n:0width$}", width = length as usize))
         })
         .collect();
-    let answers = credit_card_type(&samples);
+    let answers = node::run("brands.mjs", &json!(samples));
     for sample in answers["samples"].as_array().expect("a list") {
         let digits = sample["digits"].as_str().expect("digits");
         if digits.len() > 4 {
@@ -133,7 +113,7 @@ fn what_they_hold_possible_we_do_too() {
 
 #[test]
 fn facts_agree_with_credit_card_type() {
-    let answers = credit_card_type(&[]);
+    let answers = node::run("brands.mjs", &json!([]));
     let theirs = answers["brands"].as_array().expect("a list");
     assert_eq!(theirs.len(), THEIRS.len());
     let mut disagreements = Vec::new();

@@ -3,8 +3,7 @@
 //! `plain/` is the files that the frame ships, run in Node. What is drawn at random is drawn near the rules: prefixes of
 //! listed ranges, lengths about the right ones, separators and digits of other scripts. The seed is fixed.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+mod node;
 
 use card::{Brand, Month, expiry, number};
 use checkout_wasm::edit::{self, Deletion, Typed};
@@ -51,17 +50,20 @@ fn the_plain_script_says_what_the_rust_says() {
         .collect();
     let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let statuses = [0, 400, 401, 402, 403, 404, 409, 422, 429, 500, 503];
-    let answers = node(&json!({
-        "tables": tables::json(),
-        "edits": edits,
-        "forms": forms,
-        "texts": texts,
-        "words": {
-            "faults": faults.iter().map(|(fault, brand)| (fault.code(), brand.facts().id)).collect::<Vec<_>>(),
-            "codes": codes,
-            "statuses": statuses,
-        },
-    }));
+    let answers = node::run(
+        "plain.mjs",
+        &json!({
+            "tables": tables::json(),
+            "edits": edits,
+            "forms": forms,
+            "texts": texts,
+            "words": {
+                "faults": faults.iter().map(|(fault, brand)| (fault.code(), brand.facts().id)).collect::<Vec<_>>(),
+                "codes": codes,
+                "statuses": statuses,
+            },
+        }),
+    );
     let said = faults
         .iter()
         .map(|(fault, brand)| json!([words::fault(*fault, *brand), fault.field().id()]))
@@ -447,20 +449,4 @@ impl Random {
             code.to_owned()
         }
     }
-}
-
-fn node(input: &Value) -> Value {
-    let mut child = Command::new("node")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/plain.mjs"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this test needs node (20 or newer) on the PATH");
-    let stdin = child.stdin.take().expect("a pipe");
-    { stdin }
-        .write_all(input.to_string().as_bytes())
-        .expect("node reads");
-    let output = child.wait_with_output().expect("node ends");
-    assert!(output.status.success(), "node failed");
-    serde_json::from_slice(&output.stdout).expect("node answers JSON")
 }

@@ -3,29 +3,10 @@
 //!
 //! `post.js` is the file the frame ships, not a copy.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+mod node;
 
 use vault_api::Challenge;
 use vault_api::problem::is_proof;
-
-/// Runs `tests/proof.mjs`.
-#[track_caller]
-fn prove(challenges: &[Challenge]) -> Vec<String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proof.mjs");
-    let mut child = Command::new("node")
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this test needs node (20 or newer) on the PATH");
-    let stdin = child.stdin.take().expect("a pipe");
-    serde_json::to_writer(&stdin, challenges).expect("node reads");
-    { stdin }.flush().expect("node reads");
-    let output = child.wait_with_output().expect("node ends");
-    assert!(output.status.success(), "node failed");
-    serde_json::from_slice(&output.stdout).expect("node answers JSON")
-}
 
 /// Salts of these lengths, each with `bits` zero bits asked for.
 #[track_caller]
@@ -38,7 +19,8 @@ fn check(lengths: impl Iterator<Item = usize>, bits: u8) {
             expires_at: 0,
         })
         .collect();
-    let proofs = prove(&challenges);
+    let proofs = node::run("proof.mjs", &serde_json::json!(challenges));
+    let proofs: Vec<String> = serde_json::from_value(proofs).expect("a proof each");
     assert_eq!(proofs.len(), challenges.len());
     for (Challenge { salt, .. }, proof) in challenges.iter().zip(proofs) {
         let first = (0..).map(|n: u64| format!("{salt}.{n}"));

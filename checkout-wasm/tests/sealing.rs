@@ -3,8 +3,7 @@
 //! `seal.js` is the file the frame ships, not a copy. The RFC's own appendix lacks these two suites; the vectors are
 //! the CFRG's `test-vectors.json`, mode 0, first encryption.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+mod node;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -17,25 +16,6 @@ use vault_api::tokens::{SEALING_INFO, sealing_aad};
 
 const KEY: &str = "pk_test_0000000000000000000000";
 const CARD: &str = r#"{"number":"4242424242424242","exp_month":12,"exp_year":2030,"cvc":"123"}"#;
-
-/// Runs `tests/sealing.mjs` with `input` on stdin and reads JSON from its stdout.
-#[track_caller]
-fn node(input: &Value) -> Value {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sealing.mjs");
-    let mut child = Command::new("node")
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this test needs node (20 or newer) on the PATH");
-    let stdin = child.stdin.take().expect("a pipe");
-    { stdin }
-        .write_all(input.to_string().as_bytes())
-        .expect("node reads");
-    let output = child.wait_with_output().expect("node ends");
-    assert!(output.status.success(), "node failed");
-    serde_json::from_slice(&output.stdout).expect("node answers JSON")
-}
 
 fn session(sealing: Value) -> Value {
     json!({ "session": "jwt", "jti": "fs_1", "mode": "test", "expires_at": 0, "sealing": sealing })
@@ -54,7 +34,10 @@ fn check_opens<K: Kem>(kem: &str) {
     let sealing = json!([{
         "kid": "k1", "kem": kem, "public_key": BASE64URL.encode(public.to_bytes()),
     }]);
-    let sealed = node(&json!({ "seal": session(sealing), "key": KEY, "plaintext": CARD }));
+    let sealed = node::run(
+        "sealing.mjs",
+        &json!({ "seal": session(sealing), "key": KEY, "plaintext": CARD }),
+    );
     assert_eq!(sealed["kid"], "k1");
     let enc = K::EncappedKey::from_bytes(&bytes(&sealed["enc"])).expect("an encapsulated key");
     let open = |aad: &str| {
@@ -92,9 +75,15 @@ fn an_unknown_suite_is_passed_over_and_the_next_one_used() {
         { "kid": "broken", "kem": "p256", "public_key": "AAAA" },
         { "kid": "good", "kem": "x25519", "public_key": public },
     ]);
-    let sealed = node(&json!({ "seal": session(sealing), "key": KEY, "plaintext": CARD }));
+    let sealed = node::run(
+        "sealing.mjs",
+        &json!({ "seal": session(sealing), "key": KEY, "plaintext": CARD }),
+    );
     assert_eq!(sealed["kid"], "good");
-    let none = node(&json!({ "seal": session(json!([])), "key": KEY, "plaintext": CARD }));
+    let none = node::run(
+        "sealing.mjs",
+        &json!({ "seal": session(json!([])), "key": KEY, "plaintext": CARD }),
+    );
     assert!(none["error"].is_string());
 }
 
@@ -104,7 +93,10 @@ fn the_plaintext_copy_is_wiped() {
     let sealing = json!([{
         "kid": "k1", "kem": "x25519", "public_key": BASE64URL.encode(public.to_bytes()),
     }]);
-    let sealed = node(&json!({ "seal": session(sealing), "key": KEY, "plaintext": CARD }));
+    let sealed = node::run(
+        "sealing.mjs",
+        &json!({ "seal": session(sealing), "key": KEY, "plaintext": CARD }),
+    );
     assert_eq!(sealed["copy_is_wiped"], true);
 }
 
@@ -115,7 +107,7 @@ fn the_cfrg_vectors_hold() {
     let vectors = vectors.as_array().expect("a list");
     assert_eq!(vectors.len(), 2);
     for vector in vectors {
-        let sealed = node(&json!({ "vector": vector }));
+        let sealed = node::run("sealing.mjs", &json!({ "vector": vector }));
         assert_eq!(sealed["enc"], vector["enc"], "kem {}", vector["kem_id"]);
         assert_eq!(sealed["ct"], vector["ct"], "kem {}", vector["kem_id"]);
     }

@@ -1,10 +1,10 @@
 //! The words of every language: all of them there, nothing of English left, placeholders whole; and which language a
 //! buyer's tag gets.
 
+mod node;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use checkout_wasm::words::ENGLISH;
 use serde_json::{Value, json};
@@ -159,19 +159,7 @@ fn a_buyers_tag_gets_the_language_that_fits_best() {
         "tags": cases.map(|(tag, ..)| tag),
         "locales": languages.keys().collect::<Vec<_>>(),
     });
-    let mut child = Command::new("node")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/words.mjs"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this test needs node (20 or newer) on the PATH");
-    let stdin = child.stdin.take().expect("a pipe");
-    { stdin }
-        .write_all(input.to_string().as_bytes())
-        .expect("node reads");
-    let output = child.wait_with_output().expect("node ends");
-    assert!(output.status.success(), "node failed");
-    let picked: Value = serde_json::from_slice(&output.stdout).expect("node answers JSON");
+    let picked = node::run("words.mjs", &input);
     for (at, (tag, lang, dir)) in cases.into_iter().enumerate() {
         assert_eq!(picked[at], json!([lang, dir]), "{tag}");
     }
