@@ -1,5 +1,5 @@
-//! The layers around every route: what is known of each request: a line of log, a metric per
-//! route, a span, and the trace that its work carries on.
+//! The layer around every route notes what is known of each request: a line of log, a metric per route, a span, and the
+//! trace that its work carries on.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
