@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use checkout_wasm::words::ENGLISH;
-use serde_json::{Value, json};
+use serde_json::json;
 
 type Words = BTreeMap<String, String>;
 
