@@ -11,6 +11,7 @@ mod saq_a;
 mod say;
 mod soak;
 mod steps;
+mod suite;
 mod test;
 mod workspace;
 
@@ -46,7 +47,15 @@ enum Command {
     FinishFrame,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
+    // What went wrong is said in a sentence: where in this program it was noticed helps nobody.
+    run().unwrap_or_else(|why| {
+        say::say(format!("error: {why:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Clock(options) => clock::run(&options),
@@ -54,12 +63,11 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Bench(options) => bench::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Test => {
-            // 2: what could run passed, something could not run here.
-            let skipped = test::run()? == test::Outcome::Skipped;
-            return Ok(if skipped {
-                ExitCode::from(2)
-            } else {
-                ExitCode::SUCCESS
+            return Ok(match test::run()? {
+                test::Outcome::Passed => ExitCode::SUCCESS,
+                test::Outcome::Failed => ExitCode::FAILURE,
+                // What could run passed, something could not run here.
+                test::Outcome::Skipped => ExitCode::from(2),
             });
         }
         Command::Frame(args) => frame::run(&args),

@@ -24,20 +24,42 @@ pub fn ready(json: &Value) {
     println!("ready {json}");
 }
 
+/// A command that is being timed.
+pub struct Timed {
+    /// The command as a user would type it.
+    pub name: String,
+    started: Instant,
+}
+
+impl Timed {
+    /// From now on.
+    pub fn start(command: &Command) -> Self {
+        Self {
+            name: shown(command),
+            started: Instant::now(),
+        }
+    }
+
+    /// Says how long it took.
+    pub fn end(self) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        note(&format!("{}: {seconds:.1} s", self.name));
+    }
+}
+
 /// Runs a command whose output the user sees, and says how long it took.
 ///
 /// # Errors
 /// When it cannot be started or fails.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
-    let name = shown(command);
-    let started = Instant::now();
+    let timed = Timed::start(command);
     let status = command
         .status()
-        .with_context(|| format!("{name} could not be started"))?;
+        .with_context(|| format!("{} could not be started", timed.name))?;
     if !status.success() {
-        bail!("{name} failed ({status})");
+        bail!("{} failed ({status})", timed.name);
     }
-    note(&format!("{name}: {:.1} s", started.elapsed().as_secs_f64()));
+    timed.end();
     Ok(())
 }
 
