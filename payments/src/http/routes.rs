@@ -1,16 +1,14 @@
 //! The one table of the API's routes. The router is built from it, and so is the OpenAPI 3.1 description at
 //! `/openapi.json`: what is served is described, and what is described is served.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::middleware;
-use axum::response::IntoResponse as _;
-use axum::routing::{MethodFilter, MethodRouter, get, on};
-use http::{HeaderValue, Method, header};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::Method;
 use serde_json::{Map, Value, json};
+use service::openapi::{self, Description};
 
 use super::browser;
 use crate::app::App;
@@ -126,19 +124,9 @@ impl Route {
     }
 }
 
-const OPENAPI: &str = "/openapi.json";
-
 /// The router of a table, its description included.
 pub fn router(table: Vec<Route>) -> Router<App> {
-    let document = Arc::new(describe(&table).to_string());
-    let openapi = move || {
-        let document = Arc::clone(&document);
-        async move {
-            let kind = HeaderValue::from_static("application/json");
-            ([(header::CONTENT_TYPE, kind)], document.to_string()).into_response()
-        }
-    };
-    let router = Router::new().route(OPENAPI, get(openapi));
+    let router = Router::new().route(openapi::PATH, openapi::serve(&describe(&table)));
     table.into_iter().fold(router, |router, route| {
         router.route(route.path, route.handler)
     })
@@ -146,31 +134,18 @@ pub fn router(table: Vec<Route>) -> Router<App> {
 
 /// The OpenAPI 3.1 description of a table.
 pub fn describe(table: &[Route]) -> Value {
-    let mut paths = Map::new();
-    let own = json!({ "get": { "summary": "This description.", "operationId": "get_openapi_json", "security": [],
-        "responses": { "200": { "description": "OpenAPI 3.1", "content": { "application/json": {} } } } } });
-    paths.insert(OPENAPI.to_owned(), own);
+    let mut description = Description::new("Cardseal payments");
     for route in table {
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method.as_str().to_lowercase()] = operation(route);
+        description.add(&route.method, route.path, operation(route));
     }
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Cardseal payments",
-            "version": env!("CARGO_PKG_VERSION"),
-            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+    description.with(json!({
+        "schemas": { "error": error_schema() },
+        "securitySchemes": {
+            "secret": { "type": "http", "scheme": "bearer", "description": "A secret key, sk_.." },
+            "publishable": { "type": "http", "scheme": "bearer",
+                "description": "A publishable key, pk_.., with the parameter client_secret." },
         },
-        "paths": paths,
-        "components": {
-            "schemas": { "error": error_schema() },
-            "securitySchemes": {
-                "secret": { "type": "http", "scheme": "bearer", "description": "A secret key, sk_.." },
-                "publishable": { "type": "http", "scheme": "bearer",
-                    "description": "A publishable key, pk_.., with the parameter client_secret." },
-            },
-        },
-    })
+    }))
 }
 
 fn error_schema() -> Value {
@@ -185,21 +160,12 @@ fn error_schema() -> Value {
 }
 
 fn operation(route: &Route) -> Value {
-    let id = format!("{}{}", route.method.as_str().to_lowercase(), route.path)
-        .replace(|c: char| !c.is_ascii_alphanumeric(), "_")
-        .replace("__", "_");
-    let in_path = route
-        .path
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let mut parameters: Vec<Value> = in_path
-        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
-        .collect();
+    let mut parameters = openapi::in_path(route.path);
     let taken: Vec<Taken<'_>> = route.takes.split_whitespace().map(Taken::parse).collect();
     let keyed = route.auth != Auth::Own;
     let mut operation = json!({
         "summary": route.summary,
-        "operationId": id.trim_end_matches('_'),
+        "operationId": openapi::operation_id(&route.method, route.path),
         "security": match route.auth {
             Auth::Secret => json!([{ "secret": [] }]),
             Auth::Browser => json!([{ "secret": [] }, { "publishable": [] }]),

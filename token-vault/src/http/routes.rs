@@ -1,16 +1,14 @@
 //! The one table of a listener's routes. The router is built from it, and so is the OpenAPI 3.1 description at
 //! `/openapi.json`: what is served is described, and what is described is served.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::handler::Handler;
-use axum::http::{HeaderValue, Method, header};
-use axum::response::IntoResponse as _;
-use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::http::Method;
+use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use service::openapi::{self, Description};
 use vault_api::{Code, Problem};
 
 use super::doors::Listener;
@@ -198,22 +196,13 @@ impl Route {
 
 /// Builds a listener's router, its description included.
 pub fn router(listener: Listener, app: App, routes: Vec<Route>) -> Router {
-    let document = Arc::new(describe(listener, &routes).to_string());
-    let openapi = move || {
-        let document = Arc::clone(&document);
-        async move {
-            let kind = HeaderValue::from_static("application/json");
-            ([(header::CONTENT_TYPE, kind)], document.to_string()).into_response()
-        }
-    };
-    let mut router = Router::new().route(OPENAPI, get(openapi));
+    let mut router =
+        Router::new().route(openapi::PATH, openapi::serve(&describe(listener, &routes)));
     for route in routes {
         router = router.route(route.path, route.handler);
     }
     wrap(listener, &app, router.with_state(app.clone()))
 }
-
-const OPENAPI: &str = "/openapi.json";
 
 /// The OpenAPI 3.1 description of a listener's routes.
 #[must_use]
@@ -223,40 +212,25 @@ pub fn describe(listener: Listener, routes: &[Route]) -> Value {
     settings.meta_schema = None;
     let mut schemas = settings.into_generator();
     let problem = schemas.subschema_for::<Problem>();
-    let mut paths = Map::new();
-    let own = json!({"get": {"summary": "This description.", "operationId": "get_openapi_json", "security": [],
-        "responses": {"200": {"description": "OpenAPI 3.1", "content": {"application/json": {}}}}}});
-    paths.insert(OPENAPI.to_owned(), own);
+    let title = format!("Cardseal token vault, {} listener", listener.as_str());
+    let mut description = Description::new(title);
     for route in routes {
         let operation = operation(route, &mut schemas, &problem);
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method.as_str().to_lowercase()] = operation;
+        description.add(&route.method, route.path, operation);
     }
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": format!("Cardseal token vault, {} listener", listener.as_str()),
-            "version": env!("CARGO_PKG_VERSION"),
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    description.with(json!({
+        "schemas": schemas.take_definitions(true),
+        "securitySchemes": {
+            "key": {"type": "http", "scheme": "bearer", "description": "An API key: sk_, rk_ or svc_."},
+            "session": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A field session."},
         },
-        "paths": paths,
-        "components": {
-            "schemas": schemas.take_definitions(true),
-            "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "An API key: sk_, rk_ or svc_."},
-                "session": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A field session."},
-            },
-        },
-    })
+    }))
 }
 
 fn operation(route: &Route, schemas: &mut SchemaGenerator, problem: &Schema) -> Value {
-    let id = format!("{}{}", route.method.as_str().to_lowercase(), route.path)
-        .replace(|c: char| !c.is_ascii_alphanumeric(), "_")
-        .replace("__", "_");
     let mut operation = json!({
         "summary": route.summary,
-        "operationId": id.trim_end_matches('_'),
+        "operationId": openapi::operation_id(&route.method, route.path),
         "parameters": parameters(route, schemas),
         "responses": responses(route, schemas, problem),
         "security": match route.auth {
@@ -276,12 +250,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator, problem: &Schema) -> 
 }
 
 fn parameters(route: &Route, schemas: &mut SchemaGenerator) -> Vec<Value> {
-    let mut parameters: Vec<Value> = route
-        .path
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
-        .collect();
+    let mut parameters = openapi::in_path(route.path);
     if route.idempotency_key {
         parameters.push(
             json!({"name": "Idempotency-Key", "in": "header", "required": true,
