@@ -46,7 +46,8 @@ export async function start(portBase) {
     async stop() {
       child.kill('SIGINT');
       await ended;
-      rmSync(dataDir, { recursive: true, force: true });
+      // A file may still be closing.
+      rmSync(dataDir, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }
