@@ -4,12 +4,13 @@ use crate::error::{Error, Refusal};
 use crate::http::params::Params;
 
 /// Presentment currencies. Zero-decimal and three-decimal ones are among them: an amount is always an integer of the
-/// smallest unit, so nothing here divides by a hundred.
+/// smallest unit, so nothing here divides by a hundred. Left out are isk, mga and ugx: Stripe's smallest unit of them is
+/// not ISO 4217's, so the same number would be another amount.
 pub const KNOWN: &str = "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd \
     cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel ghs gip gmd gnf gtq gyd hkd hnl \
-    hrk htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk \
+    hrk htg huf idr ils inr jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mkd mmk \
     mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar \
-    sbd scr sek sgd shp sle sos srd std svc szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf \
+    sbd scr sek sgd shp sle sos srd std svc szl thb tjs tnd top try ttd twd tzs uah usd uyu uzs vnd vuv wst xaf \
     xcd xof xpf yer zar zmw";
 
 /// Stripe's largest amount: eight digits of the smallest unit.
@@ -51,25 +52,9 @@ pub fn within_limits(amount: i64, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// How many decimals a currency has: what its smallest unit is a part of.
-pub fn decimals(currency: &str) -> usize {
-    match currency {
-        "bif" | "clp" | "djf" | "gnf" | "jpy" | "kmf" | "krw" | "mga" | "pyg" | "rwf" | "ugx"
-        | "vnd" | "vuv" | "xaf" | "xof" | "xpf" => 0,
-        "bhd" | "jod" | "kwd" | "omr" | "tnd" => 3,
-        _ => 2,
-    }
-}
-
 /// An amount as a buyer reads it: `$18.00`, `¥1800`, `12.345 KWD`.
 pub fn shown(amount: i64, currency: &str) -> String {
-    let decimals = decimals(currency);
-    let digits = format!("{amount:0width$}", width = decimals + 1);
-    let (whole, part) = digits.split_at(digits.len() - decimals);
-    let number = match part {
-        "" => whole.to_owned(),
-        part => format!("{whole}.{part}"),
-    };
+    let number = card::currency::decimal(amount, currency);
     match currency {
         "usd" => format!("${number}"),
         "eur" => format!("€{number}"),
@@ -82,6 +67,14 @@ pub fn shown(amount: i64, currency: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_stripes_unit_is_not_iso_s_nothing_is_taken() {
+        let known: Vec<_> = KNOWN.split_ascii_whitespace().collect();
+        for currency in ["isk", "mga", "ugx"] {
+            assert!(!known.contains(&currency), "{currency}");
+        }
+    }
 
     #[test]
     fn amounts_are_shown_with_their_decimals() {
