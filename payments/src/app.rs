@@ -13,6 +13,7 @@ use vault_api::keys::KeyInfo;
 
 use crate::checkout::config::Checkout;
 use crate::connectors::Acquirer;
+use crate::conversion::Conversions;
 use crate::error::Error;
 use crate::routing::Routes;
 use crate::seal::Seal;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub routes: Routes,
     /// The fraud rules.
     pub risk: crate::risk::Rules,
+    /// Who is paid in another currency than buyers pay in, when that is set up.
+    pub conversions: Option<Conversions>,
     /// Proxies of the operator's, whose word on the client's address is taken.
     pub proxies: Vec<std::net::IpAddr>,
     /// Whether test mode may deliver webhooks to this machine.

@@ -9,6 +9,7 @@ use vault_api::ids::new_id;
 
 use crate::app::Owner;
 use crate::charges::Charge;
+use crate::conversion::{Decimal, Rate};
 use crate::error::{Error, Refusal};
 use crate::http::call::Call;
 use crate::http::conditions::Condition;
@@ -17,7 +18,7 @@ use crate::http::pages::{ListRoute, Listed, Page};
 
 const LISTED: Listed = Listed {
     table: "balance_transactions",
-    columns: "id, created_ms, type, source, currency, amount, fee, net, available_on, description",
+    columns: "id, created_ms, type, source, currency, amount, fee, net, available_on, description, exchange_rate",
 };
 
 /// Acquirers pay out two days after a capture.
@@ -34,16 +35,20 @@ pub struct Movement<'a> {
     pub step: &'static str,
     /// The charge's, refund's or dispute's id.
     pub source: &'a str,
+    /// As it was paid.
     pub currency: &'a str,
-    /// Gross; what leaves the balance is negative.
+    /// Gross, as it was paid; what leaves the balance is negative.
     pub amount: i64,
+    /// What it is converted at, where the balance is kept in another currency.
+    pub rate: Option<&'a Rate>,
+    /// In the balance's currency.
     pub fee: i64,
     pub description: Option<String>,
 }
 
 impl<'a> Movement<'a> {
     /// `amount` of a charge was captured.
-    pub fn of_charge(charge: &'a Charge, amount: i64, fee: i64) -> Self {
+    pub fn of_charge(charge: &'a Charge, amount: i64, rate: Option<&'a Rate>, fee: i64) -> Self {
         Self {
             owner: &charge.owner,
             kind: "charge",
@@ -51,6 +56,7 @@ impl<'a> Movement<'a> {
             source: &charge.id,
             currency: &charge.currency,
             amount,
+            rate,
             fee,
             description: None,
         }
@@ -65,10 +71,11 @@ impl<'a> Movement<'a> {
         } else {
             now
         };
+        let settled = settled(self.amount, self.currency, self.rate)?;
         tx.execute(
             "insert into balance_transactions (id, merchant, livemode, created_ms, type, source, currency, amount, fee,
-                 net, available_on, description, step)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                 net, available_on, description, step, exchange_rate, rate_source, presented_amount, presented_currency)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             params![
                 new_id("txn"),
                 &self.owner.merchant,
@@ -76,22 +83,59 @@ impl<'a> Movement<'a> {
                 now_ms,
                 self.kind,
                 self.source,
-                self.currency,
-                self.amount,
+                settled.1,
+                settled.0,
                 self.fee,
-                self.amount - self.fee,
+                settled.0 - self.fee,
                 available_on,
                 self.description.clone(),
                 self.step,
+                self.rate.map(|rate| rate.rate.to_string()),
+                self.rate.map(|rate| rate.source.clone()),
+                self.rate.map(|_| self.amount),
+                self.rate.map(|_| self.currency.to_owned()),
             ],
         )?;
         Ok(())
     }
 }
 
+/// An amount and its currency as they reach the balance.
+pub fn settled<'a>(
+    amount: i64,
+    currency: &'a str,
+    rate: Option<&'a Rate>,
+) -> Result<(i64, &'a str), Error> {
+    match rate {
+        None => Ok((amount, currency)),
+        Some(rate) => Ok((rate.convert(amount, currency)?, &rate.currency)),
+    }
+}
+
+/// What a movement of the balance was converted at; None when it was not, or there was none.
+pub fn rate_of(tx: &mut Tx<'_>, source: &str, kind: &str) -> Result<Option<Rate>, Error> {
+    let row = tx.first(
+        "select currency, exchange_rate, rate_source from balance_transactions
+         where source = $1 and type = $2 and exchange_rate is not null",
+        params![source, kind],
+    )?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let rate = Decimal::try_from(row.get::<String>(1)?);
+    Ok(Some(Rate {
+        currency: row.get(0)?,
+        rate: rate.map_err(Error::Internal)?,
+        source: row.get(2)?,
+    }))
+}
+
 fn object(row: &Row, now: i64) -> Result<Value, Error> {
     let (kind, currency): (String, String) = (row.get(2)?, row.get(4)?);
     let (fee, available_on): (i64, i64) = (row.get(6)?, row.get(8)?);
+    // A number in JSON, as Stripe has it; no amount is computed from it.
+    let exchange_rate: Option<String> = row.get(10)?;
+    let exchange_rate = exchange_rate.and_then(|rate| rate.parse::<f64>().ok());
     let fee_details = if fee == 0 {
         json!([])
     } else {
@@ -109,7 +153,7 @@ fn object(row: &Row, now: i64) -> Result<Value, Error> {
         "created": row.get::<i64>(1)?.div_euclid(1000),
         "currency": currency,
         "description": row.get::<Option<String>>(9)?,
-        "exchange_rate": null,
+        "exchange_rate": exchange_rate,
         "fee": fee,
         "fee_details": fee_details,
         "net": row.get::<i64>(7)?,

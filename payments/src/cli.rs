@@ -78,6 +78,10 @@ pub struct Serve {
     /// The fraud rules (TOML); without it the built-in ones (docs/fraud-rules.md).
     #[arg(long, env = "PAYMENTS_RISK")]
     pub risk: Option<PathBuf>,
+    /// The merchants' settlement currencies and the exchange rates (TOML); without it every payment is settled in its own
+    /// currency (docs/acquirers.md).
+    #[arg(long, env = "PAYMENTS_CONVERSION")]
+    pub conversion: Option<PathBuf>,
     /// A proxy of yours whose `X-Forwarded-For` says who the client is (repeat for several).
     #[arg(
         long = "trusted-proxy",

@@ -53,12 +53,14 @@ pub struct AcquirerConfig {
     pub fees: Fees,
 }
 
-/// The fee of a capture: a part of its amount, and an amount per capture in its currency.
+/// The fee of a capture: a part of its amount, and an amount per capture, in the currency that it is settled in.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fees {
     /// Hundredths of a percent.
     pub basis_points: u16,
+    /// On top of them where the amount was converted.
+    pub conversion_basis_points: u16,
     /// Smallest currency units, by currency.
     pub fixed: std::collections::BTreeMap<String, u32>,
     /// For a chargeback, smallest currency units, by currency; not given back.
@@ -72,8 +74,14 @@ impl Fees {
     }
 
     /// The fee, rounded half up; never more than the amount.
-    pub fn of(&self, amount: i64, currency: &str) -> i64 {
-        let part = (amount * i64::from(self.basis_points) + 5_000).div_euclid(10_000);
+    pub fn of(&self, amount: i64, currency: &str, converted: bool) -> i64 {
+        let on_top = if converted {
+            self.conversion_basis_points
+        } else {
+            0
+        };
+        let basis_points = i64::from(self.basis_points) + i64::from(on_top);
+        let part = (amount * basis_points + 5_000).div_euclid(10_000);
         let fixed = self.fixed.get(currency).copied().unwrap_or(0);
         (part + i64::from(fixed)).min(amount)
     }

@@ -18,6 +18,7 @@ use crate::checkout::config::Checkout;
 use crate::cli::Serve;
 use crate::config::{self, AcquirerConfig};
 use crate::connectors::Acquirer;
+use crate::conversion::Conversions;
 use crate::error::Error;
 use crate::risk::Rules;
 use crate::three_ds::ThreeDs;
@@ -85,6 +86,13 @@ pub async fn examine(options: &Serve) -> Report {
     }
     if let Some(file) = &options.risk {
         note("fraud rules".into(), Rules::from_file(file).map(drop));
+    }
+    if let Some(file) = &options.conversion {
+        let found = Conversions::from_file(file);
+        note(
+            "conversion".into(),
+            found.and_then(|conversions| conversions.check(Clock::system().now())),
+        );
     }
     if let Some(file) = &options.three_d_secure {
         note("3-D Secure".into(), ThreeDs::from_file(file).map(drop));

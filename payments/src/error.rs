@@ -29,6 +29,9 @@ pub enum Error {
     /// Every acquirer was taken out by an operator.
     #[error("no acquirer can be used")]
     NoRoute,
+    /// A payment that has to be converted cannot be; why.
+    #[error("no exchange rate: {0}")]
+    NoRate(&'static str),
     /// A fault of ours.
     #[error("internal: {0}")]
     Internal(&'static str),
@@ -140,7 +143,9 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.status,
             Self::Card(_) => StatusCode::PAYMENT_REQUIRED,
-            Self::Vault(_) | Self::NoRoute | Self::Acquirer(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Vault(_) | Self::NoRoute | Self::NoRate(_) | Self::Acquirer(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Store(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -164,6 +169,13 @@ impl Error {
                 "type": "api_error",
                 "message": "No acquirer can be used just now. Nothing was charged by this call; try again later with \
                             the same Idempotency-Key.",
+            }),
+            Self::NoRate(why) => json!({
+                "type": "api_error",
+                "code": "exchange_rate_unavailable",
+                "message": format!("This currency cannot be converted into the settlement currency just now: {why}. \
+                                    Nothing was sent to the bank by this call; try again later with the same \
+                                    Idempotency-Key."),
             }),
             Self::Store(_) | Self::Internal(_) => json!({
                 "type": "api_error",
@@ -194,7 +206,9 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self {
             // Said by what is outside of this program.
-            Self::NoRoute | Self::Acquirer(_) => tracing::warn!(error = %self, "request failed"),
+            Self::NoRoute | Self::NoRate(_) | Self::Acquirer(_) => {
+                tracing::warn!(error = %self, "request failed")
+            }
             _ if self.status().is_server_error() => {
                 tracing::error!(error = %self, "request failed");
             }

@@ -16,6 +16,7 @@ mod cli;
 mod commands;
 mod config;
 mod connectors;
+mod conversion;
 mod currency;
 mod customers;
 mod cvc_tokens;
@@ -87,6 +88,10 @@ const MIGRATIONS: &[Migration] = &[
     (
         "0013_recent_cards",
         include_str!("schema/0013_recent_cards.sql"),
+    ),
+    (
+        "0014_conversion",
+        include_str!("schema/0014_conversion.sql"),
     ),
 ];
 
@@ -177,6 +182,10 @@ fn build(serve: &Serve, stop: &Stop) -> anyhow::Result<App> {
         risk: match &serve.risk {
             Some(file) => risk::Rules::from_file(file)?,
             None => risk::Rules::default(),
+        },
+        conversions: match &serve.conversion {
+            Some(file) => Some(conversion::Conversions::from_file(file)?),
+            None => None,
         },
         proxies: serve.trusted_proxies.clone(),
         metrics: Metrics::default(),

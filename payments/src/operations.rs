@@ -8,16 +8,18 @@ use crate::app::{App, Origin, Owner};
 use crate::charges::Charge;
 use crate::config::Fees;
 use crate::connectors::{Done, Operation as Kind, Portion};
+use crate::conversion::Rate;
 use crate::error::Error;
 use crate::events;
+use crate::http::params::from_column;
 use crate::intents::Intent;
-use crate::ledger::{self, RefundStep};
+use crate::ledger;
 use crate::refunds;
 use crate::risk::reviews;
 use crate::seal::Seal;
 
 const COLUMNS: &str = "id, kind, merchant, livemode, intent, charge, refund, amount, currency, state, reason, tries, \
-                       request_id, idempotency_key";
+                       request_id, idempotency_key, conversion";
 
 /// Seconds that the call which made an operation has to itself before the resolver repeats it.
 const FIRST_TRY: i64 = 30;
@@ -37,6 +39,8 @@ pub struct Operation {
     pub state: String,
     /// For a void: the merchant's cancellation reason.
     pub reason: Option<String>,
+    /// For a capture: the rate that it is settled at.
+    pub conversion: Option<Rate>,
     pub tries: i64,
     pub origin: Origin,
 }
@@ -63,6 +67,7 @@ impl Operation {
             currency: charge.currency.clone(),
             state: "pending".into(),
             reason: None,
+            conversion: None,
             tries: 0,
             origin: origin.clone(),
         }
@@ -74,6 +79,7 @@ impl Operation {
             "void" => Kind::Void,
             _ => Kind::Refund,
         };
+        let conversion: Option<String> = row.get(14)?;
         Ok(Self {
             id: row.get(0)?,
             kind,
@@ -88,6 +94,7 @@ impl Operation {
             currency: row.get(8)?,
             state: row.get(9)?,
             reason: row.get(10)?,
+            conversion: conversion.as_deref().map(from_column).transpose()?,
             tries: row.get(11)?,
             origin: Origin {
                 request_id: row.get(12)?,
@@ -108,8 +115,8 @@ impl Operation {
     pub fn insert(&self, tx: &mut Tx<'_>, now_ms: i64) -> Result<(), Error> {
         tx.execute(
             "insert into operations (id, kind, merchant, livemode, intent, charge, refund, amount, currency, state,
-                 reason, created_ms, next_try_at, request_id, idempotency_key)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13, $14)",
+                 reason, created_ms, next_try_at, request_id, idempotency_key, conversion)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13, $14, $15)",
             params![
                 &self.id,
                 kind_name(self.kind),
@@ -125,6 +132,7 @@ impl Operation {
                 now_ms.div_euclid(1000) + FIRST_TRY,
                 self.origin.request_id.clone(),
                 self.origin.idempotency_key.clone(),
+                self.conversion.as_ref().map(|rate| json!(rate).to_string()),
             ],
         )?;
         Ok(())
@@ -265,7 +273,7 @@ struct Step<'a, 'c> {
     now_ms: i64,
 }
 
-impl Step<'_, '_> {
+impl<'a> Step<'a, '_> {
     fn captured(&mut self) -> Result<(), Error> {
         let amount = self.operation.amount;
         self.tx.execute(
@@ -277,7 +285,8 @@ impl Step<'_, '_> {
              where id = $1 and status = 'processing'",
             params![&self.operation.intent, amount],
         )?;
-        ledger::capture(self.tx, self.charge, amount, self.fees, self.now_ms)?;
+        let rate = self.operation.conversion.as_ref();
+        ledger::capture(self.tx, self.charge, amount, rate, self.fees, self.now_ms)?;
         self.emit_charge("charge.captured")?;
         self.emit_intent("payment_intent.succeeded")
     }
@@ -312,7 +321,8 @@ impl Step<'_, '_> {
              where id = $1",
             params![&self.charge.id, amount],
         )?;
-        self.move_refund("succeeded", None, RefundStep::Settle)?;
+        let id = self.move_refund("succeeded", None)?;
+        ledger::settle_refund(self.tx, self.charge, id, amount, self.now_ms)?;
         let charge = Charge::find(self.tx, &self.operation.owner, &self.charge.id)?;
         if charge.is_some_and(|charge| charge.amount_refunded == charge.amount_captured) {
             self.close_review("refunded")?;
@@ -321,11 +331,13 @@ impl Step<'_, '_> {
     }
 
     fn refund_failed(&mut self) -> Result<(), Error> {
+        let amount = self.operation.amount;
         self.tx.execute(
             "update charges set refund_reserved = refund_reserved - $2 where id = $1",
-            params![&self.charge.id, self.operation.amount],
+            params![&self.charge.id, amount],
         )?;
-        self.move_refund("failed", Some("declined"), RefundStep::Release)?;
+        let id = self.move_refund("failed", Some("declined"))?;
+        ledger::release_refund(self.tx, self.charge, id, amount, self.now_ms)?;
         let object = self
             .operation
             .refund
@@ -345,12 +357,7 @@ impl Step<'_, '_> {
         )
     }
 
-    fn move_refund(
-        &mut self,
-        status: &str,
-        why: Option<&str>,
-        step: RefundStep,
-    ) -> Result<(), Error> {
+    fn move_refund(&mut self, status: &str, why: Option<&str>) -> Result<&'a str, Error> {
         let id = self
             .operation
             .refund
@@ -360,14 +367,7 @@ impl Step<'_, '_> {
             "update refunds set status = $2, failure_reason = $3 where id = $1 and status = 'pending'",
             params![id, status, why.map(str::to_owned)],
         )?;
-        ledger::refund(
-            self.tx,
-            self.charge,
-            id,
-            step,
-            self.operation.amount,
-            self.now_ms,
-        )
+        Ok(id)
     }
 
     fn close_review(&mut self, reason: &str) -> Result<(), Error> {

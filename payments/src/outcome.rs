@@ -250,7 +250,8 @@ impl Step<'_, '_> {
         let network = payment.facts.network_transaction_id.as_deref();
         remember_network_transaction(self.tx, &attempt.payment_method, network)?;
         if captured {
-            ledger::sale(self.tx, &charge, self.fees, self.now_ms)?;
+            let rate = attempt.carried.conversion.as_ref();
+            ledger::sale(self.tx, &charge, rate, self.fees, self.now_ms)?;
         } else {
             ledger::hold(self.tx, &charge, self.now_ms)?;
         }

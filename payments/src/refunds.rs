@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use store::{Row, Tx, params};
 
 use crate::app::{App, Origin, Owner};
+use crate::balance;
 use crate::charges::Charge;
 use crate::connectors::Operation as Kind;
+use crate::conversion;
 use crate::currency;
 use crate::disputes;
 use crate::error::{Error, Refusal};
@@ -19,7 +21,7 @@ use crate::http::idempotency;
 use crate::http::pages::{self, ListRoute, Listed};
 use crate::http::params::{Metadata, Params, from_column, merge_metadata};
 use crate::intents::Intent;
-use crate::ledger::{self, RefundStep};
+use crate::ledger::{self, Refunding};
 use crate::operations::{self, Operation};
 
 const LISTED: Listed = Listed {
@@ -214,6 +216,7 @@ async fn reserve(
         origin.clone(),
         app.clock.now_ms(),
     );
+    let shared = app.clone();
     let write = move |tx: &mut Tx<'_>| -> Result<Operation, Error> {
         // A resumed call finds what it began.
         if let Some(begun) = Operation::find(tx, &operation_id(&id))? {
@@ -253,7 +256,9 @@ async fn reserve(
                 json!(wanted.metadata).to_string(),
             ],
         )?;
-        ledger::refund(tx, &charge, &id, RefundStep::Reserve, amount, now_ms)?;
+        let before = charge.amount_refunded + charge.refund_reserved;
+        let rates = rates(tx, &shared, &charge)?;
+        ledger::reserve_refund(tx, &charge, &id, (before, amount), rates.as_ref(), now_ms)?;
         let mut operation =
             Operation::new(&operation_id(&id), Kind::Refund, &charge, amount, &origin);
         operation.refund = Some(id.clone());
@@ -261,6 +266,15 @@ async fn reserve(
         Ok(operation)
     };
     app.store.write(write).await
+}
+
+// A refund leaves the balance that the payment came to, at the rate of now.
+fn rates(tx: &mut Tx<'_>, app: &App, charge: &Charge) -> Result<Option<Refunding>, Error> {
+    let Some(then) = balance::rate_of(tx, &charge.id, "charge")? else {
+        return Ok(None);
+    };
+    let now = conversion::again(app, &charge.currency, &then.currency)?;
+    Ok(Some(Refunding { now, then }))
 }
 
 fn operation_id(refund: &str) -> String {

@@ -170,7 +170,8 @@ fn settle(
 }
 
 fn find(tx: &mut Tx<'_>, acquirer: &str, line: &Line) -> Result<Option<Moved>, Error> {
-    let select = "select b.id, b.merchant, b.livemode, b.amount, b.currency,";
+    let select = "select b.id, b.merchant, b.livemode, coalesce(b.presented_amount, b.amount),
+             coalesce(b.presented_currency, b.currency),";
     let row = match line.kind {
         LineKind::Capture => tx.first(
             &format!(

@@ -8,8 +8,8 @@ use vault_api::ids::new_id;
 
 use super::{Dispute, LISTED};
 use crate::app::{App, Origin};
-use crate::balance::Movement;
 use crate::charges::{self, Charge};
+use crate::config::Fees;
 use crate::connectors::Acquirer;
 use crate::connectors::reports::{DisputeReport, Standing};
 use crate::error::Error;
@@ -84,7 +84,7 @@ fn reason(code: &str) -> &'static str {
 /// Takes a report over. One about a payment that is not ours changes nothing: false.
 pub async fn take(app: &App, acquirer: &Acquirer, report: DisputeReport) -> Result<bool, Error> {
     let (now_ms, name) = (app.clock.now_ms(), acquirer.name().to_owned());
-    let fee = acquirer.fees().of_dispute(&report.currency);
+    let fees = acquirer.fees().clone();
     let write = move |tx: &mut Tx<'_>| -> Result<bool, Error> {
         let sql = format!(
             "select {} from charges where acquirer = $1 and acquirer_payment = $2 and status = 'succeeded'",
@@ -98,7 +98,7 @@ pub async fn take(app: &App, acquirer: &Acquirer, report: DisputeReport) -> Resu
             tx,
             charge: &charge,
             report: &report,
-            fee,
+            fees: &fees,
             now_ms,
         };
         step.take(&name)?;
@@ -115,7 +115,7 @@ struct Step<'a, 'c> {
     tx: &'a mut Tx<'c>,
     charge: &'a Charge,
     report: &'a DisputeReport,
-    fee: i64,
+    fees: &'a Fees,
     now_ms: i64,
 }
 
@@ -204,29 +204,21 @@ impl Step<'_, '_> {
 
     // The amount leaves with the scheme's fee for it, and comes back without.
     fn move_money(&mut self, dispute: &Dispute, step: &'static str) -> Result<(), Error> {
-        let (amount, fee) = if step == "withdrawn" {
-            (-dispute.amount, self.fee)
+        let amount = if step == "withdrawn" {
+            -dispute.amount
         } else {
-            (dispute.amount, 0)
+            dispute.amount
         };
+        let (charge, fees) = (self.charge, self.fees);
         ledger::dispute(
             self.tx,
-            self.charge,
+            charge,
             &dispute.id,
             step,
             amount,
-            fee,
+            fees,
             self.now_ms,
-        )?;
-        let movement = Movement::of_charge(self.charge, amount, fee);
-        Movement {
-            kind: "adjustment",
-            source: &dispute.id,
-            step,
-            description: Some(format!("Chargeback {step} for {}", self.charge.id)),
-            ..movement
-        }
-        .insert(self.tx, self.now_ms)
+        )
     }
 
     fn emit(&mut self, dispute: &Dispute, kind: &str) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use super::Intent;
 use super::confirm::Confirm;
 use crate::app::App;
 use crate::attempts::Attempt;
+use crate::conversion;
 use crate::error::Error;
 use crate::payment_methods::{PaymentMethod, remember_card, remember_stored_card};
 use crate::risk::{self, Assessment};
@@ -88,6 +89,7 @@ impl Beginning {
         attempt.carried.exemption =
             three_ds::exemption(app, tx, intent, &judged, assessment.level())?;
         attempt.carried.risk = Some(assessment);
+        attempt.carried.conversion = conversion::newest(app, &intent.owner, &intent.currency)?;
         attempt.insert(tx)?;
         Ok(Begun::Sending(attempt))
     }

@@ -8,6 +8,7 @@ use super::{Intent, confirm};
 use crate::app::{App, Origin, Owner};
 use crate::charges::Charge;
 use crate::connectors::{Done, Operation as Kind};
+use crate::conversion;
 use crate::currency;
 use crate::error::{Error, Refusal};
 use crate::http::call::Call;
@@ -94,6 +95,10 @@ impl Begin {
                 .ok_or(Error::Internal("an authorised intent without a charge"))?;
             let mut operation =
                 Operation::new(&self.subject, self.kind, &charge, amount, &self.origin);
+            if self.kind == Kind::Capture {
+                operation.conversion =
+                    conversion::quote(&shared, &owner, amount, &charge.currency)?;
+            }
             operation.reason.clone_from(&self.reason);
             operation.insert(tx, now_ms)?;
             Ok(operation)

@@ -15,6 +15,7 @@ use super::{Details, Intent};
 use crate::app::{App, Origin, Owner};
 use crate::attempts::{self, Attempt};
 use crate::checkout::lifecycle;
+use crate::conversion;
 use crate::cvc_tokens;
 use crate::error::{Error, Refusal};
 use crate::exchange;
@@ -299,6 +300,7 @@ async fn prepare(app: &App, wanted: &Confirm) -> Result<(Intent, PaymentMethod),
         }
         let session = intent.details.checkout_session.as_deref();
         lifecycle::check_open(tx, session, shared.clock.now())?;
+        conversion::quote(&shared, &owner, intent.amount, &intent.currency)?;
         if options.apply(&mut intent.details) {
             tx.execute(
                 "update payment_intents set details = $2 where id = $1",

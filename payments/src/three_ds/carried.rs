@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use store::{Tx, params};
 
 use super::exemptions::Exemption;
+use crate::conversion::Rate;
 use crate::error::Error;
 use crate::intents::Intent;
 use crate::payment_methods::PaymentMethod;
@@ -30,6 +31,9 @@ pub struct Carried {
     /// What the fraud rules said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk: Option<Assessment>,
+    /// The rate that a sale is settled at, where the merchant is paid in another currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<Rate>,
 }
 
 /// The schemes' framework of stored credentials: who initiates the payment, with which credential.
@@ -54,6 +58,7 @@ impl Carried {
             credential: credential(intent, method),
             exemption: None,
             risk: None,
+            conversion: None,
         }
     }
 }

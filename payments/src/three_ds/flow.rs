@@ -12,6 +12,7 @@ use super::{ThreeDs, carried, next_action, subject};
 use crate::app::App;
 use crate::attempts::{self, Attempt};
 use crate::connectors::responses;
+use crate::conversion;
 use crate::error::Error;
 use crate::exchange;
 use crate::intents::Intent;
@@ -291,7 +292,7 @@ pub async fn authorise(app: &App, authentication: &Authentication) -> Result<(),
     let acquirer = app.acquirer(&authentication.acquirer)?;
     let a = authentication.clone();
     let before = attempts::of_confirmation(app, &a.confirmation).await?;
-    let (shared, now) = (app.clone(), app.clock.now());
+    let (shared, converting, now) = (app.clone(), app.clone(), app.clock.now());
     let blank = Attempt::of_authentication(app, acquirer, &a, before.len());
     let write = move |tx: &mut Tx<'_>| -> Result<Option<Attempt>, Error> {
         if !record::moved(tx, &a.id, "authenticated", "done", now)? {
@@ -317,6 +318,7 @@ pub async fn authorise(app: &App, authentication: &Authentication) -> Result<(),
         attempt.carried = carried::Carried::new(&intent, &method);
         attempt.carried.authentication = Some(a.id.clone());
         attempt.carried.risk.clone_from(&a.risk);
+        attempt.carried.conversion = conversion::newest(&converting, &a.owner, &a.currency)?;
         attempt.insert(tx)?;
         Ok(Some(attempt))
     };

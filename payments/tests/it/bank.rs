@@ -99,6 +99,10 @@ pub struct Book {
     /// The `traceparent` of calls that had one, by what was called.
     pub traces: Vec<(&'static str, String)>,
     pub three_ds: ThreeDs,
+    /// What the acquirer lists as its disputes.
+    pub disputes: Vec<Value>,
+    /// Its settlement files, by day.
+    pub settlements: HashMap<String, String>,
 }
 
 #[derive(Clone, Default)]
@@ -179,6 +183,8 @@ impl Bank {
             .route("/json/v1/payments", get(inquiry))
             .route("/json/v1/payments/{id}/{verb}", post(operation))
             .route("/json/v1/reversals", post(reversal))
+            .route("/json/v1/disputes", get(disputes))
+            .route("/json/v1/settlements/{day}", get(settlement))
             .with_state(self.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
@@ -475,6 +481,20 @@ async fn inquiry(
         .filter(|payment| payment["reference"] == query["reference"])
         .collect();
     Json(json!({ "payments": found })).into_response()
+}
+
+async fn disputes(State(bank): State<Bank>) -> Response {
+    Json(json!({ "disputes": bank.book().disputes })).into_response()
+}
+
+async fn settlement(State(bank): State<Bank>, Path(day): Path<String>) -> Response {
+    match bank.book().settlements.get(&day) {
+        Some(file) => file.clone().into_response(),
+        None => {
+            let body = json!({ "error": { "code": "batch_open" } });
+            (StatusCode::NOT_FOUND, Json(body)).into_response()
+        }
+    }
 }
 
 async fn reversal(State(bank): State<Bank>, Json(body): Json<Value>) -> Response {

@@ -11,6 +11,7 @@ mod bad_input;
 mod balance;
 mod checkout;
 mod cli;
+mod conversion;
 mod customers;
 mod deliveries;
 mod exemptions;

@@ -231,7 +231,11 @@ impl World {
 
     fn rules(&self) -> Vec<PathBuf> {
         let mut rules = Vec::new();
-        for (flag, name) in [("--routing", "routing.toml"), ("--risk", "risk.toml")] {
+        for (flag, name) in [
+            ("--routing", "routing.toml"),
+            ("--risk", "risk.toml"),
+            ("--conversion", "conversion.toml"),
+        ] {
             let file = self.folder.join(name);
             if file.exists() {
                 rules.extend([flag.into(), file]);
