@@ -6,6 +6,7 @@
 
 pub(crate) mod disputes;
 pub(crate) mod notifications;
+pub(crate) mod returns;
 pub(crate) mod reversals;
 pub(crate) mod settlement;
 
@@ -31,6 +32,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     (
         "0004_exemptions",
         include_str!("../migrations/0004_exemptions.sql"),
+    ),
+    (
+        "0005_refunds",
+        include_str!("../migrations/0005_refunds.sql"),
     ),
 ];
 
@@ -213,14 +218,15 @@ pub(crate) fn pay(
     let captured = if new.capture { authorised } else { 0 };
     let inserted = tx.execute(
         "insert into payments (id, reference, dialect, merchant, currency, requested, authorised, captured,
-             response_code, auth_code, network_transaction_id, cvc_result, avs_result, brand, last4, card_hmac, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+             response_code, auth_code, network_transaction_id, cvc_result, avs_result, brand, last4, card_hmac, created_at,
+             refund_course)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
          on conflict do nothing",
         params![
             &names.payment, &key, new.acquirer.name(), &new.merchant, &new.currency, new.amount, authorised, captured,
             decision.code, approved.then(|| names.auth_code.clone()),
             approved.then(|| names.network_transaction_id.clone()), decision.cvc_result, decision.avs_result,
-            new.card.brand, &new.card.last4, new.card.hmac, now
+            new.card.brand, &new.card.last4, new.card.hmac, now, new.decision.refunds.map(|course| course.name())
         ],
     )?;
     if inserted == 1 {
@@ -341,17 +347,29 @@ pub(crate) fn change(
             entry_id, payment_id, change.kind(), reference, amount, change.done(), APPROVED, now
         ],
     )?;
-    if inserted == 1
-        && let Some(code) = refusal(tx, acquirer, payment_id, change, now)?
-    {
-        tx.execute(
-            "update entries set status = 'declined', response_code = $2 where id = $1",
-            params![entry_id, code],
-        )?;
+    if inserted == 1 {
+        match refusal(tx, acquirer, payment_id, change, now)? {
+            Some(code) => {
+                tx.execute(
+                    "update entries set status = 'declined', response_code = $2 where id = $1",
+                    params![entry_id, code],
+                )?;
+            }
+            None if matches!(change, Change::Refund(_)) => {
+                returns::begin(tx, entry_id, payment_id, now)?;
+            }
+            None => {}
+        }
     }
     let sql = format!("{ENTRY} where e.payment_id = $1 and e.kind = $2 and e.reference = $3");
     let row = tx.first(&sql, params![payment_id, change.kind(), reference])?;
-    row.as_ref().map(entry).transpose()
+    let Some(mut entry) = row.as_ref().map(entry).transpose()? else {
+        return Ok(None);
+    };
+    if returns::is_pending(tx, &entry.id)? {
+        entry.status = "pending".into();
+    }
+    Ok(Some(entry))
 }
 
 // Moves the money, or says why not.

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::Bank;
 use crate::acquirer::Acquirer;
 use crate::book::disputes::{self, Answer, Dispute};
+use crate::book::returns::{self, Returned};
 use crate::book::reversals::{self, Reversed};
 use crate::book::settlement::{self, Batch};
 use crate::book::{self, CardFacts, Change, Entry, Names, NewPayment, Payment, notifications};
@@ -41,6 +42,8 @@ pub(crate) enum Reply {
     /// To a capture, void or refund.
     Changed(Entry),
     Reversed(Reversed),
+    /// Refunds that came back.
+    Returned(Vec<Returned>),
     Disputes(Vec<Dispute>),
     Dispute(Dispute),
     Batch(Batch),
@@ -246,6 +249,19 @@ impl Desk {
             Ok(Reply::Disputes(bank.0.store.read(read).await?))
         };
         self.about_dispute(work).await
+    }
+
+    /// The refunds that came back since (milliseconds).
+    pub(crate) async fn returned(self, since: i64) -> Response {
+        let (bank, acquirer) = (self.bank.clone(), self.acquirer);
+        let work = async move {
+            let read = move |tx: &mut store::Tx<'_>| returns::since(tx, acquirer, since);
+            Ok(Reply::Returned(bank.0.store.read(read).await?))
+        };
+        match self.fault(Operation::Inquiry, None, "") {
+            Ok(fault) => self.under(fault.as_ref(), work).await,
+            Err(problem) => self.refuse(problem),
+        }
     }
 
     /// One dispute, after the merchant's answer if there is one.

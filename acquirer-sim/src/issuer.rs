@@ -49,6 +49,31 @@ static DISPUTES: &[(&str, Stage, &str)] = &[
     ("4000000000001976", Stage::Inquiry, "10.4"),
 ];
 
+/// Cards whose refunds do not end with their answer.
+static REFUNDS: &[(&str, Course)] = &[
+    ("4000000000007726", Course::Late),
+    ("4000000000005126", Course::Returned),
+];
+
+/// What becomes of a refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// It is pending, and done later.
+    Late,
+    /// It is done, and comes back later.
+    Returned,
+}
+
+impl Course {
+    /// Its name in the book.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Returned => "returned",
+        }
+    }
+}
+
 /// How a dispute begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -69,6 +94,8 @@ pub(crate) struct Decision {
     pub(crate) avs_result: &'static str,
     /// Whether a capture will be disputed.
     pub(crate) dispute: Option<(Stage, &'static str)>,
+    /// What becomes of its refunds, if they do not end with their answer.
+    pub(crate) refunds: Option<Course>,
 }
 
 impl Decision {
@@ -79,6 +106,7 @@ impl Decision {
             cvc_result: "U",
             avs_result: "U",
             dispute: None,
+            refunds: None,
         }
     }
 
@@ -113,11 +141,13 @@ pub(crate) fn decide(card: &CardData, address: &Address, today: Month) -> Decisi
         None => "U",
     };
     let dispute = DISPUTES.iter().find(|(of, ..)| *of == number);
+    let refunds = REFUNDS.iter().find(|(of, _)| *of == number);
     Decision {
         code,
         cvc_result,
         avs_result,
         dispute: dispute.map(|(_, stage, reason)| (*stage, *reason)),
+        refunds: refunds.map(|(_, course)| *course),
     }
 }
 

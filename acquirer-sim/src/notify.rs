@@ -1,4 +1,4 @@
-//! What the acquirers tell the processor unasked: late approvals and disputes, signed, repeated until they are taken.
+//! What the acquirers tell the processor unasked: late approvals, disputes and refunds that come back, signed, repeated until they are taken.
 //!
 //! `Acquirer-Signature: t=SECONDS,v1=HEX`, where HEX is the HMAC-SHA-256 of `SECONDS.body` under the SHA-256 of the
 //! acquirer's API key. A notification says only what to ask about.
@@ -13,7 +13,7 @@ use service::listen::Stop;
 
 use crate::Bank;
 use crate::acquirer::Acquirer;
-use crate::book::{disputes, notifications, notifications::Notification};
+use crate::book::{disputes, notifications, notifications::Notification, returns};
 use crate::faults::Kind;
 
 const POLL: Duration = Duration::from_millis(200);
@@ -67,9 +67,16 @@ async fn once(bank: &Bank, targets: &Targets, client: &Client) -> Result<(), sto
             "select 1 from disputes where status in ('needs_response', 'under_review')",
             store::params![],
         )?;
-        Ok::<_, store::Error>((ending.is_some(), notifications::due(tx, now)?))
+        let refunds = returns::is_open(tx)?;
+        Ok::<_, store::Error>((ending.is_some(), refunds, notifications::due(tx, now)?))
     });
-    let (open_disputes, due) = due.await?;
+    let (open_disputes, open_refunds, due) = due.await?;
+    if open_refunds {
+        bank.0
+            .store
+            .write(move |tx| returns::sweep(tx, now))
+            .await?;
+    }
     if open_disputes {
         bank.0
             .store

@@ -198,7 +198,7 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
                 .param("id")
                 .not_found()
         };
-        expand.apply(tx, &app.seal, &owner, found.ok_or_else(missing)?)
+        expand.apply(tx, &app, &owner, found.ok_or_else(missing)?)
     };
     call.app.store.read(read).await.map(Json)
 }

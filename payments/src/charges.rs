@@ -363,7 +363,7 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
         let charge = Charge::find(tx, &owner, &id)?;
         let charge =
             charge.ok_or_else(|| Refusal::no_such("charge").param("charge").not_found())?;
-        expand.apply(tx, &app.seal, &owner, charge.object())
+        expand.apply(tx, &app, &owner, charge.object())
     };
     call.app.store.read(read).await.map(Json)
 }

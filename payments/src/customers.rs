@@ -282,7 +282,7 @@ async fn answer(app: &App, owner: Owner, id: String, expand: Expand) -> Result<V
     let shared = app.clone();
     let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
         let customer = Customer::find(tx, &owner, &id)?.ok_or_else(missing)?;
-        expand.apply(tx, &shared.seal, &owner, customer.object())
+        expand.apply(tx, &shared, &owner, customer.object())
     };
     app.store.read(read).await
 }

@@ -260,6 +260,19 @@ pub fn settle_refund(
     .post(tx, now_ms)
 }
 
+/// A refund that the acquirer had taken came back.
+pub fn return_refund(
+    tx: &mut Tx<'_>,
+    charge: &Charge,
+    refund: &str,
+    amount: i64,
+    now_ms: i64,
+) -> Result<(), Error> {
+    let (settle, back) = (format!("{refund}:settle"), format!("{refund}:return"));
+    undo(tx, &settle, &back, now_ms)?;
+    release_refund(tx, charge, refund, amount, now_ms)
+}
+
 /// A refund did not reach the buyer: what was reserved goes back at the rates at which it came.
 pub fn release_refund(
     tx: &mut Tx<'_>,

@@ -37,6 +37,7 @@ mod outcome;
 mod payment_methods;
 mod refunds;
 mod resolver;
+mod returns;
 mod risk;
 mod routing;
 mod saved_cards;
@@ -93,6 +94,7 @@ const MIGRATIONS: &[Migration] = &[
         "0014_conversion",
         include_str!("schema/0014_conversion.sql"),
     ),
+    ("0015_refunds", include_str!("schema/0015_refunds.sql")),
 ];
 
 fn main() -> anyhow::Result<()> {

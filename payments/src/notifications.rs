@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::connectors::Acquirer;
 use crate::disputes;
 use crate::error::Error;
+use crate::returns;
 
 /// How far the time of a signature may be from ours, seconds.
 const TOLERANCE: i64 = 300;
@@ -24,6 +25,7 @@ struct Notification {
     kind: String,
     reference: Option<String>,
     dispute: Option<String>,
+    refund: Option<String>,
 }
 
 /// The route. What is not signed is refused; what cannot be looked up just now is to be sent again.
@@ -91,9 +93,15 @@ async fn take(app: &App, acquirer: &Acquirer, notification: Notification) -> Res
         notification.kind.split('.').next(),
         notification.reference.filter(is_id),
         notification.dispute.filter(is_id),
+        notification.refund.filter(is_id),
     ) {
-        (Some("dispute"), _, Some(id)) => disputes::sync::one(app, acquirer, &id).await,
-        (Some("payment"), Some(reference), _) => {
+        (Some("dispute"), _, Some(id), _) => disputes::sync::one(app, acquirer, &id).await,
+        (Some("refund"), _, _, Some(reference)) => {
+            ask_again(app, acquirer, reference).await?;
+            app.resolve.notify_one();
+            returns::of_acquirer(app, acquirer).await
+        }
+        (Some("payment"), Some(reference), _, _) => {
             look_at(app, acquirer, reference).await?;
             app.resolve.notify_one();
             Ok(true)
@@ -101,6 +109,20 @@ async fn take(app: &App, acquirer: &Acquirer, notification: Notification) -> Res
         // A type that is not known changes nothing.
         _ => Ok(true),
     }
+}
+
+// A refund that is pending is asked about at once.
+async fn ask_again(app: &App, acquirer: &Acquirer, reference: String) -> Result<(), Error> {
+    let (name, now) = (acquirer.name().to_owned(), app.clock.now());
+    let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+        tx.execute(
+            "update operations set next_try_at = $3 where id = $1 and state = 'pending' and next_try_at > $3
+               and exists (select 1 from charges c where c.id = operations.charge and c.acquirer = $2)",
+            params![&reference, &name, now],
+        )?;
+        Ok(())
+    };
+    app.store.write(write).await
 }
 
 // The resolver asks at once: an open attempt is adopted, one that was given up is reversed.

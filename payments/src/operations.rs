@@ -17,6 +17,7 @@ use crate::ledger;
 use crate::refunds;
 use crate::risk::reviews;
 use crate::seal::Seal;
+use service::client::Error as CallError;
 
 const COLUMNS: &str = "id, kind, merchant, livemode, intent, charge, refund, amount, currency, state, reason, tries, \
                        request_id, idempotency_key, conversion";
@@ -149,7 +150,7 @@ pub async fn due(app: &App) -> Result<Vec<Operation>, Error> {
             ""
         };
         let sql = format!(
-            "update operations set next_try_at = $2, tries = tries + 1 where id in (
+            "update operations set next_try_at = $2, tries = tries + 1, sends = sends + 1 where id in (
                  select id from operations where state = 'pending' and next_try_at <= $1
                  order by next_try_at limit 20 {skip_locked})
              returning {COLUMNS}"
@@ -182,6 +183,7 @@ pub async fn perform(app: &App, operation: &Operation) -> Result<Option<Done>, E
             reference: &operation.id,
         },
     );
+    let mut sent = true;
     let done = match acquirer.call(call).await {
         Ok((status, body)) => {
             let done = acquirer
@@ -197,26 +199,34 @@ pub async fn perform(app: &App, operation: &Operation) -> Result<Option<Done>, E
             done
         }
         Err(error) => {
+            sent = !matches!(error, CallError::NotSent(_));
             tracing::warn!(operation = operation.id, %error, "an operation was not answered");
             None
         }
     };
-    let Some(done) = done else {
-        put_off(app, operation).await?;
-        return Ok(None);
-    };
-    settle(app, operation, charge, done.clone()).await?;
-    Ok(Some(done))
+    match done {
+        None => put_off(app, operation, sent).await?,
+        Some(Done::Pending) => {
+            tracing::info!(operation = operation.id, "an operation is pending");
+            put_off(app, operation, true).await?;
+        }
+        Some(ref done) => settle(app, operation, charge, done.clone()).await?,
+    }
+    Ok(done)
 }
 
 // Repeated soon, then less and less often; never given up, because money is reserved for it.
-async fn put_off(app: &App, operation: &Operation) -> Result<(), Error> {
+async fn put_off(app: &App, operation: &Operation, sent: bool) -> Result<(), Error> {
     let wait = [2, 5, 15, 60, 300][usize::try_from(operation.tries).unwrap_or(0).min(4)];
-    let (id, at) = (operation.id.clone(), app.clock.now() + wait);
+    let (id, at, unsent) = (
+        operation.id.clone(),
+        app.clock.now() + wait,
+        i64::from(!sent),
+    );
     let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
         tx.execute(
-            "update operations set next_try_at = $2 where id = $1 and state = 'pending'",
-            params![&id, at],
+            "update operations set next_try_at = $2, sends = sends - $3 where id = $1 and state = 'pending'",
+            params![&id, at, unsent],
         )?;
         Ok(())
     };
@@ -224,7 +234,10 @@ async fn put_off(app: &App, operation: &Operation) -> Result<(), Error> {
 }
 
 async fn settle(app: &App, operation: &Operation, charge: Charge, done: Done) -> Result<(), Error> {
-    let ok = done == Done::Yes;
+    let (ok, code) = match done {
+        Done::No(code) => (false, code),
+        _ => (true, String::new()),
+    };
     tracing::info!(
         operation = operation.id,
         kind = kind_name(operation.kind),
@@ -248,6 +261,7 @@ async fn settle(app: &App, operation: &Operation, charge: Charge, done: Done) ->
             operation: &operation,
             charge: &charge,
             fees: &fees,
+            code: &code,
             now_ms,
         };
         match (operation.kind, ok) {
@@ -270,6 +284,8 @@ struct Step<'a, 'c> {
     operation: &'a Operation,
     charge: &'a Charge,
     fees: &'a Fees,
+    /// Of a no.
+    code: &'a str,
     now_ms: i64,
 }
 
@@ -323,6 +339,7 @@ impl<'a> Step<'a, '_> {
         )?;
         let id = self.move_refund("succeeded", None)?;
         ledger::settle_refund(self.tx, self.charge, id, amount, self.now_ms)?;
+        self.emit_refund("refund.updated", id)?;
         let charge = Charge::find(self.tx, &self.operation.owner, &self.charge.id)?;
         if charge.is_some_and(|charge| charge.amount_refunded == charge.amount_captured) {
             self.close_review("refunded")?;
@@ -336,25 +353,15 @@ impl<'a> Step<'a, '_> {
             "update charges set refund_reserved = refund_reserved - $2 where id = $1",
             params![&self.charge.id, amount],
         )?;
-        let id = self.move_refund("failed", Some("declined"))?;
+        let why = refunds::failure_reason(self.code);
+        let id = self.move_refund("failed", Some(why))?;
         ledger::release_refund(self.tx, self.charge, id, amount, self.now_ms)?;
-        let object = self
-            .operation
-            .refund
-            .as_deref()
-            .map(|id| refunds::find(self.tx, &self.operation.owner, id));
-        let object = object
-            .transpose()?
-            .flatten()
-            .map_or(json!(null), |refund| refund.object());
-        events::emit(
-            self.tx,
-            &self.operation.owner,
-            "refund.failed",
-            object,
-            &self.operation.origin,
-            self.now_ms,
-        )
+        self.emit_refund("refund.failed", id)
+    }
+
+    fn emit_refund(&mut self, kind: &str, id: &str) -> Result<(), Error> {
+        let (owner, origin) = (&self.operation.owner, &self.operation.origin);
+        refunds::emit(self.tx, owner, kind, id, origin, self.now_ms)
     }
 
     fn move_refund(&mut self, status: &str, why: Option<&str>) -> Result<&'a str, Error> {

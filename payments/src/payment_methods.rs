@@ -309,7 +309,7 @@ pub async fn create(call: Call) -> Response {
         let (app, owner) = (call.app.clone(), call.owner);
         let write = move |tx: &mut Tx<'_>| {
             method.insert(tx)?;
-            expand.apply(tx, &app.seal, &owner, method.object())
+            expand.apply(tx, &app, &owner, method.object())
         };
         call.app.store.write(write).await
     })
@@ -353,7 +353,7 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
                 .param("payment_method")
                 .not_found()
         })?;
-        expand.apply(tx, &app.seal, &owner, method.object())
+        expand.apply(tx, &app, &owner, method.object())
     };
     call.app.store.read(read).await.map(Json)
 }

@@ -15,6 +15,7 @@ use crate::conversion;
 use crate::currency;
 use crate::disputes;
 use crate::error::{Error, Refusal};
+use crate::events;
 use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
@@ -28,7 +29,9 @@ const LISTED: Listed = Listed {
     table: "refunds",
     columns: "id, merchant, livemode, created_ms, charge, intent, amount, currency, status, reason, failure_reason, \
               metadata, \
-              (select b.id from balance_transactions b where b.source = refunds.id and b.type = 'refund') as balance_transaction",
+              (select b.id from balance_transactions b where b.source = refunds.id and b.type = 'refund') as balance_transaction, \
+              (select b.id from balance_transactions b where b.source = refunds.id and b.type = 'refund_failure') \
+                  as failure_balance_transaction",
 };
 
 const REASONS: &[&str] = &["duplicate", "fraudulent", "requested_by_customer"];
@@ -47,6 +50,7 @@ pub struct Refund {
     failure_reason: Option<String>,
     metadata: Metadata,
     balance_transaction: Option<String>,
+    failure_balance_transaction: Option<String>,
 }
 
 impl Refund {
@@ -63,6 +67,7 @@ impl Refund {
             failure_reason: row.get(10)?,
             metadata: from_column(&row.get::<String>(11)?)?,
             balance_transaction: row.get(12)?,
+            failure_balance_transaction: row.get(13)?,
         })
     }
 
@@ -91,6 +96,9 @@ impl Refund {
         if let Some(reason) = &self.failure_reason {
             object["failure_reason"] = json!(reason);
         }
+        if let Some(id) = &self.failure_balance_transaction {
+            object["failure_balance_transaction"] = json!(id);
+        }
         if self.status == "pending" {
             object["pending_reason"] = json!("processing");
         }
@@ -98,10 +106,39 @@ impl Refund {
     }
 }
 
+fn load(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Refund, Error> {
+    let refund = find(tx, owner, id)?;
+    refund.ok_or_else(|| Refusal::no_such("refund").param("id").not_found().into())
+}
+
 /// The merchant's refund with this id, if there is one.
 pub fn find(tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<Option<Refund>, Error> {
     let row = LISTED.row(tx, owner, id)?;
     row.as_ref().map(Refund::from_row).transpose()
+}
+
+/// Writes an event about a refund.
+pub fn emit(
+    tx: &mut Tx<'_>,
+    owner: &Owner,
+    kind: &str,
+    id: &str,
+    origin: &Origin,
+    now_ms: i64,
+) -> Result<(), Error> {
+    let refund = find(tx, owner, id)?.ok_or(Error::Internal("a refund is gone"))?;
+    events::emit(tx, owner, kind, refund.object(), origin, now_ms)
+}
+
+/// Stripe's word for why a refund failed, by the issuer's response code.
+pub fn failure_reason(code: &str) -> &'static str {
+    match code {
+        "41" | "43" => "lost_or_stolen_card",
+        "33" | "46" | "54" | "78" => "expired_or_canceled_card",
+        "51" => "insufficient_funds",
+        "" => "unknown",
+        _ => "declined",
+    }
 }
 
 /// The list that a charge has of its refunds: the latest ten, newest first.
@@ -263,6 +300,7 @@ async fn reserve(
             Operation::new(&operation_id(&id), Kind::Refund, &charge, amount, &origin);
         operation.refund = Some(id.clone());
         operation.insert(tx, now_ms)?;
+        emit(tx, &owner, "refund.created", &id, &origin, now_ms)?;
         Ok(operation)
     };
     app.store.write(write).await
@@ -305,9 +343,8 @@ fn not_refundable(charge: &Charge, left: i64) -> Error {
 async fn answer(app: &App, owner: Owner, id: String, expand: Expand) -> Result<Value, Error> {
     let shared = app.clone();
     let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
-        let refund = find(tx, &owner, &id)?;
-        let refund = refund.ok_or_else(|| Refusal::no_such("refund").param("id").not_found())?;
-        expand.apply(tx, &shared.seal, &owner, refund.object())
+        let refund = load(tx, &owner, &id)?;
+        expand.apply(tx, &shared, &owner, refund.object())
     };
     app.store.read(read).await
 }
@@ -317,6 +354,85 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
     let expand = Expand::parse(&mut call.params)?;
     call.params.finish()?;
     answer(&call.app, call.owner, id, expand).await.map(Json)
+}
+
+/// `POST /v1/refunds/{id}`: metadata.
+pub async fn update(Path(id): Path<String>, call: Call) -> Response {
+    idempotency::run(call, "reu", |mut call, _| async move {
+        let said = call.params.metadata()?;
+        let expand = Expand::parse(&mut call.params)?;
+        call.params.finish()?;
+        let Call {
+            app, owner, origin, ..
+        } = call;
+        let (of, named, now_ms) = (owner.clone(), id.clone(), app.clock.now_ms());
+        let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            let mut refund = load(tx, &of, &named)?;
+            merge_metadata(&mut refund.metadata, said.clone())?;
+            tx.execute(
+                "update refunds set metadata = $2 where id = $1",
+                params![&named, json!(refund.metadata).to_string()],
+            )?;
+            emit(tx, &of, "refund.updated", &named, &origin, now_ms)
+        };
+        app.store.write(write).await?;
+        app.deliver.notify_one();
+        answer(&app, owner, id, expand).await
+    })
+    .await
+}
+
+/// `POST /v1/refunds/{id}/cancel`: one that the acquirer has certainly not been sent.
+pub async fn cancel(Path(id): Path<String>, call: Call) -> Response {
+    idempotency::run(call, "rec", |mut call, _| async move {
+        let expand = Expand::parse(&mut call.params)?;
+        call.params.finish()?;
+        let Call {
+            app, owner, origin, ..
+        } = call;
+        let (of, named, now_ms) = (owner.clone(), id.clone(), app.clock.now_ms());
+        let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            let refund = load(tx, &of, &named)?;
+            if refund.status == "canceled" {
+                return Ok(());
+            }
+            // Whoever sends it counts the send first: one of the two finds nothing to do.
+            let ended = tx.execute(
+                "update operations set state = 'failed' where id = $1 and state = 'pending' and sends = 0",
+                params![operation_id(&named)],
+            )?;
+            if ended == 0 {
+                return Err(not_cancelable(&refund));
+            }
+            tx.execute(
+                "update refunds set status = 'canceled', failure_reason = 'merchant_request' where id = $1",
+                params![&named],
+            )?;
+            tx.execute(
+                "update charges set refund_reserved = refund_reserved - $2 where id = $1",
+                params![&refund.charge, refund.amount],
+            )?;
+            let charge = Charge::find(tx, &of, &refund.charge)?;
+            let charge = charge.ok_or(Error::Internal("a refund's charge is gone"))?;
+            ledger::release_refund(tx, &charge, &named, refund.amount, now_ms)?;
+            emit(tx, &of, "refund.updated", &named, &origin, now_ms)
+        };
+        app.store.write(write).await?;
+        app.deliver.notify_one();
+        answer(&app, owner, id, expand).await
+    })
+    .await
+}
+
+fn not_cancelable(refund: &Refund) -> Error {
+    let message = match refund.status.as_str() {
+        "pending" => {
+            "This refund cannot be canceled: the acquirer may have it already, and its answer is awaited."
+                .to_owned()
+        }
+        status => format!("This refund cannot be canceled: it has a status of {status}."),
+    };
+    Refusal::plain(message).into()
 }
 
 /// `GET /v1/refunds`

@@ -21,6 +21,7 @@ use crate::operate;
 use crate::operations;
 use crate::outcome::{self, Outcome};
 use crate::payment_methods;
+use crate::returns;
 use crate::risk::velocity;
 use crate::settlement;
 use crate::three_ds;
@@ -31,7 +32,7 @@ const POLL: Duration = Duration::from_millis(500);
 const LEASE: i64 = 30;
 /// Waits between inquiries, seconds.
 const WAITS: [i64; 6] = [1, 2, 5, 15, 60, 300];
-/// Seconds between questions for disputes and settlement files.
+/// Seconds between questions for disputes, refunds that came back and settlement files.
 const REPORTS_EVERY: i64 = 60;
 /// Housekeeping happens every so many polls.
 const SWEEP_EVERY: u32 = 600;
@@ -62,7 +63,7 @@ pub async fn run(app: App, stop: Stop) {
     }
 }
 
-/// Reads what acquirers report by themselves: disputes and settlement files. By the service's clock, so that a test
+/// Reads what acquirers report by themselves: disputes, refunds that came back and settlement files. By the service's clock, so that a test
 /// that moves it need not wait.
 async fn ask_acquirers(app: App) {
     let mut asked = i64::MIN;
@@ -75,6 +76,9 @@ async fn ask_acquirers(app: App) {
         asked = now;
         if let Err(error) = disputes::sync::all(&app).await {
             tracing::error!(%error, "disputes");
+        }
+        if let Err(error) = returns::all(&app).await {
+            tracing::error!(%error, "returned refunds");
         }
         if let Err(error) = settlement::read(&app).await {
             tracing::error!(%error, "settlement files");

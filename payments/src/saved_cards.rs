@@ -90,7 +90,7 @@ pub async fn attach(Path(id): Path<String>, call: Call) -> Response {
                 )?;
             }
             let object = load(tx, &owner, &id)?.object();
-            expand.apply(tx, &shared.seal, &owner, object)
+            expand.apply(tx, &shared, &owner, object)
         };
         let attached = app.store.write(write).await?;
         app.deliver.notify_one();
@@ -164,7 +164,7 @@ pub async fn detach(Path(id): Path<String>, call: Call) -> Response {
             }
             let object = load(tx, &owner, &id)?.object();
             events::emit(tx, &owner, "payment_method.detached", object.clone(), &origin, now_ms)?;
-            expand.apply(tx, &shared.seal, &owner, object)
+            expand.apply(tx, &shared, &owner, object)
         };
         let detached = app.store.write(write).await?;
         app.deliver.notify_one();
@@ -219,7 +219,7 @@ async fn page_of(
             .iter()
             .map(|row| Ok(PaymentMethod::from_row(row)?.object()));
         let list = pages::list(&url, data.collect::<Result<_, Error>>()?, more);
-        expand.apply(tx, &app.seal, &owner, list)
+        expand.apply(tx, &app, &owner, list)
     };
     call.app.store.read(read).await.map(Json)
 }
@@ -237,7 +237,7 @@ pub async fn retrieve_of_customer(
         let method = PaymentMethod::find(tx, &owner, &id)?;
         let own = method.filter(|method| method.customer.as_deref() == Some(&*customer));
         let object = own.ok_or_else(missing)?.object();
-        expand.apply(tx, &app.seal, &owner, object)
+        expand.apply(tx, &app, &owner, object)
     };
     call.app.store.read(read).await.map(Json)
 }

@@ -180,15 +180,22 @@ fn find(tx: &mut Tx<'_>, acquirer: &str, line: &Line) -> Result<Option<Moved>, E
             ),
             params![acquirer, &line.payment],
         ),
-        LineKind::Refund => tx.first(
-            &format!(
-                "{select} o.intent from operations o join balance_transactions b
-                     on b.source = o.refund and b.type = 'refund'
-                 join charges c on c.id = o.charge
-                 where o.id = $1 and c.acquirer = $2 and b.settlement is null"
-            ),
-            params![&line.reference, acquirer],
-        ),
+        LineKind::Refund | LineKind::RefundReturn => {
+            let kind = if line.kind == LineKind::Refund {
+                "refund"
+            } else {
+                "refund_failure"
+            };
+            tx.first(
+                &format!(
+                    "{select} o.intent from operations o join balance_transactions b
+                         on b.source = o.refund and b.type = $3
+                     join charges c on c.id = o.charge
+                     where o.id = $1 and c.acquirer = $2 and b.settlement is null"
+                ),
+                params![&line.reference, acquirer, kind],
+            )
+        }
         LineKind::Chargeback | LineKind::Reinstatement => {
             let step = if line.kind == LineKind::Chargeback {
                 "withdrawn"

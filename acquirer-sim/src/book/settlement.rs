@@ -10,7 +10,7 @@ pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// A line of a batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
-    /// `capture`, `refund`, `chargeback` or `reinstatement`.
+    /// `capture`, `refund`, `refund_return`, `chargeback` or `reinstatement`.
     pub(crate) kind: &'static str,
     pub(crate) payment: String,
     /// The payment's reference.
@@ -54,12 +54,25 @@ pub(crate) fn batch(
     let rows = tx.all(
         "select e.kind, p.id, p.reference, e.reference, p.last4, p.currency, e.amount
          from entries e join payments p on p.id = e.payment_id
-         where p.dialect = $1 and e.created_at >= $2 and e.created_at < $3 and e.status in ('captured', 'refunded')
+             left join refund_courses r on r.entry_id = e.id and r.course = 'late'
+         where p.dialect = $1 and e.status in ('captured', 'refunded')
+           and case when r.entry_id is null then e.created_at else r.done_at end >= $2
+           and case when r.entry_id is null then e.created_at else r.done_at end < $3
            and not (p.voided_at is not null and p.captured = 0)
          order by e.created_at, e.id",
         params![acquirer.name(), from, until],
     )?;
     let mut lines = Vec::new();
+    for row in &rows {
+        lines.push(line(acquirer, row)?);
+    }
+    let rows = tx.all(
+        "select 'refund_return', p.id, p.reference, e.reference, p.last4, p.currency, e.amount
+         from refund_courses r join entries e on e.id = r.entry_id join payments p on p.id = e.payment_id
+         where p.dialect = $1 and r.course = 'returned' and r.done_at >= $2 and r.done_at < $3
+         order by r.done_at, e.id",
+        params![acquirer.name(), from, until],
+    )?;
     for row in &rows {
         lines.push(line(acquirer, row)?);
     }
@@ -98,15 +111,23 @@ pub(crate) fn batch(
 fn line(acquirer: Acquirer, row: &Row) -> Result<Line, Error> {
     let kind: String = row.get(0)?;
     let amount: i64 = row.get(6)?;
-    let capture = kind != "refund";
+    let (kind, sign) = match kind.as_str() {
+        "refund" => ("refund", -1),
+        "refund_return" => ("refund_return", 1),
+        _ => ("capture", 1),
+    };
     Ok(Line {
-        kind: if capture { "capture" } else { "refund" },
+        kind,
         payment: row.get(1)?,
         payment_reference: reference_of(&row.get::<String>(2)?),
         reference: row.get(3)?,
         last4: row.get(4)?,
         currency: row.get(5)?,
-        gross: if capture { amount } else { -amount },
-        fee: if capture { acquirer.fee(amount) } else { 0 },
+        gross: sign * amount,
+        fee: if kind == "capture" {
+            acquirer.fee(amount)
+        } else {
+            0
+        },
     })
 }

@@ -64,6 +64,10 @@ async fn gateway(State(bank): State<Bank>, headers: HeaderMap, body: Bytes) -> R
             let since = form.text("SINCE").parse().unwrap_or(0);
             desk.disputes(since).await
         }
+        "CR" => {
+            let since = form.text("SINCE").parse().unwrap_or(0);
+            desk.returned(since).await
+        }
         "QG" => desk.dispute(form.text("CASEID"), None).await,
         "QE" => {
             let answer = Answer::Evidence(form.text("TEXT"));
@@ -215,6 +219,19 @@ fn words(reply: Result<Reply, Problem>) -> Response {
             let found = if reversed.payment.is_some() { "Y" } else { "N" };
             out.put("ORIGFOUND", found);
         }
+        Reply::Returned(refunds) => {
+            out.put("RESULT", "0");
+            out.put("COUNT", &refunds.len().to_string());
+            for (i, refund) in refunds.iter().enumerate() {
+                let mut put = |name: &str, value: &str| out.put(&format!("L_{name}{i}"), value);
+                put("CUSTREF", &refund.reference);
+                put("ORIGID", &refund.payment);
+                put("AMT", &decimal(refund.amount, &refund.currency));
+                put("CURRENCY", &refund.currency.to_ascii_uppercase());
+                put("HOSTCODE", refund.code);
+                put("RETURNED", &refund.at.to_string());
+            }
+        }
         Reply::Disputes(disputes) => {
             out.put("RESULT", "0");
             out.put("COUNT", &disputes.len().to_string());
@@ -312,6 +329,9 @@ impl Pairs {
         self.put("ORIGID", &entry.payment);
         self.put("CUSTREF", &entry.reference);
         self.put("HOSTCODE", &entry.response_code);
+        if entry.status == "pending" {
+            self.put("TRANSSTATE", "PENDING");
+        }
         self.put("AMT", &decimal(entry.amount, &entry.currency));
     }
 
@@ -358,6 +378,7 @@ fn csv(batch: &Batch) -> String {
         let kind = match line.kind {
             "capture" => "SALE",
             "refund" => "CREDIT",
+            "refund_return" => "RETURN",
             "chargeback" => "CHBK",
             _ => "REPR",
         };

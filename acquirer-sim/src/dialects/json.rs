@@ -17,6 +17,7 @@ use super::{Problem, number_of};
 use crate::Bank;
 use crate::acquirer::Acquirer;
 use crate::book::disputes::{Answer, Dispute};
+use crate::book::returns::Returned;
 use crate::book::settlement::Batch;
 use crate::book::{Change, Payment};
 use crate::cards::{Address, CardText, SecretText};
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> Router<Bank> {
         .route("/payments/{id}/void", post(void))
         .route("/payments/{id}/refunds", post(refund))
         .route("/reversals", post(reverse))
+        .route("/returned_refunds", get(returned))
         .route("/disputes", get(disputes))
         .route("/disputes/{id}", get(dispute))
         .route("/disputes/{id}/evidence", post(evidence))
@@ -208,6 +210,18 @@ struct Since {
     since: i64,
 }
 
+async fn returned(
+    State(bank): State<Bank>,
+    headers: HeaderMap,
+    query: Result<Query<Since>, QueryRejection>,
+) -> Response {
+    let desk = desk(bank, headers);
+    match query {
+        Ok(Query(asked)) => desk.returned(asked.since).await,
+        Err(_) => desk.refuse(Problem::field("since")),
+    }
+}
+
 async fn disputes(
     State(bank): State<Bank>,
     headers: HeaderMap,
@@ -286,6 +300,9 @@ fn words(reply: Result<Reply, Problem>) -> Response {
             "found": reversed.payment.is_some(),
             "amount": reversed.amount,
         }),
+        Reply::Returned(refunds) => {
+            json!({ "returned_refunds": refunds.iter().map(returned_view).collect::<Vec<_>>() })
+        }
         Reply::Disputes(disputes) => {
             json!({ "disputes": disputes.iter().map(dispute_view).collect::<Vec<_>>() })
         }
@@ -319,6 +336,17 @@ fn stands(payment: &Payment, now: i64) -> Value {
     view["captured_amount"] = payment.captured.into();
     view["refunded_amount"] = payment.refunded.into();
     view
+}
+
+fn returned_view(refund: &Returned) -> Value {
+    json!({
+        "reference": refund.reference,
+        "payment": refund.payment,
+        "amount": refund.amount,
+        "currency": refund.currency,
+        "reason_code": refund.code,
+        "returned_at": refund.at,
+    })
 }
 
 fn dispute_view(dispute: &Dispute) -> Value {

@@ -7,12 +7,12 @@ use crate::{API_KEY, FORM_KEY, World, XML_KEY, worlds};
 
 /// A dialect as a caller speaks it; answers are reduced to words that all three share.
 #[derive(Clone)]
-struct Caller {
-    name: &'static str,
-    http: Http,
+pub struct Caller {
+    pub name: &'static str,
+    pub http: Http,
 }
 
-fn callers(world: &World) -> [Caller; 3] {
+pub fn callers(world: &World) -> [Caller; 3] {
     let stranger = &world.stranger;
     [
         ("json", stranger.bearer(API_KEY)),
@@ -26,7 +26,7 @@ fn callers(world: &World) -> [Caller; 3] {
 }
 
 impl Caller {
-    async fn form(&self, fields: &[(&str, &str)]) -> String {
+    pub async fn form(&self, fields: &[(&str, &str)]) -> String {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
@@ -34,7 +34,7 @@ impl Caller {
         self.http.post_text("/form/gateway", kind, &body).await.text
     }
 
-    async fn xml(&self, what: &str) -> String {
+    pub async fn xml(&self, what: &str) -> String {
         let body = format!(
             r#"<paymentService version="1.4" merchantCode="mer_1">{what}</paymentService>"#
         );
@@ -43,7 +43,12 @@ impl Caller {
     }
 
     /// Takes 20.00 USD; the payment's id and `captured`, `authorised` or `declined`.
-    async fn pay(&self, reference: &str, number: &str, capture: bool) -> (String, &'static str) {
+    pub async fn pay(
+        &self,
+        reference: &str,
+        number: &str,
+        capture: bool,
+    ) -> (String, &'static str) {
         self.pay_with(reference, number, capture, "").await
     }
 
@@ -109,7 +114,15 @@ impl Caller {
     }
 
     async fn change(&self, kind: &str, payment: &str, amount: i64, reference: &str) -> bool {
-        let text = match self.name {
+        let text = self.changed(kind, payment, amount, reference).await;
+        ["\"response_code\":\"00\"", "RESULT=0&", "code=\"00\""]
+            .iter()
+            .any(|yes| text.contains(yes))
+    }
+
+    /// What is answered to a capture, a void or a refund.
+    pub async fn changed(&self, kind: &str, payment: &str, amount: i64, reference: &str) -> String {
+        match self.name {
             "json" => {
                 let path = format!("/json/v1/payments/{payment}/{kind}");
                 let body = json!({ "amount": amount, "reference": reference });
@@ -144,10 +157,7 @@ impl Caller {
                 );
                 self.xml(&asked).await
             }
-        };
-        ["\"response_code\":\"00\"", "RESULT=0&", "code=\"00\""]
-            .iter()
-            .any(|yes| text.contains(yes))
+        }
     }
 
     async fn reverse(&self, reference: &str) -> String {
@@ -164,7 +174,7 @@ impl Caller {
         }
     }
 
-    async fn settlement(&self, day: &str) -> String {
+    pub async fn settlement(&self, day: &str) -> String {
         match self.name {
             "json" => {
                 let path = format!("/json/v1/settlements/{day}");

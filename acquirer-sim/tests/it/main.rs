@@ -6,6 +6,7 @@ mod dialects;
 mod disputes;
 mod faults;
 mod issuer;
+mod refunds;
 mod three_ds;
 
 use acquirer_sim::{ApiKey, Bank, CardKey, Keys, Targets, ThreeDs};

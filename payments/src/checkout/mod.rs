@@ -210,7 +210,7 @@ pub async fn answer(
         if expand.takes("line_items") {
             object["line_items"] = session.line_items();
         }
-        expand.apply(tx, &shared.seal, &owner, object)
+        expand.apply(tx, &shared, &owner, object)
     };
     app.store.read(read).await
 }

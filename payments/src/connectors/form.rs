@@ -6,7 +6,9 @@ use card::currency::{decimal, parse_decimal};
 use http::{HeaderName, Method, header};
 use serde_json::{Map, Value, json};
 
-use super::reports::{Batch, DisputeAnswer, DisputeReport, Line, LineKind, Settled, Standing};
+use super::reports::{
+    Batch, DisputeAnswer, DisputeReport, Line, LineKind, ReturnedRefund, Settled, Standing,
+};
 use super::responses::decline;
 use super::{Authorise, Connector, DirectCall, Done, Facts, Operation, Payment, Portion, Verdict};
 use super::{is_id, some};
@@ -91,6 +93,7 @@ impl Connector for Form {
             return None;
         }
         match result(body)? {
+            0 if body["TRANSSTATE"] == "PENDING" => Some(Done::Pending),
             0 => Some(Done::Yes),
             // The gateway's own troubles are no answer about the operation.
             RESULT_REFUSED | 99 | 104 => None,
@@ -106,6 +109,24 @@ impl Connector for Form {
 
     fn read_reversal(&self, status: u16, body: &Value) -> bool {
         status == 200 && result(body) == Some(0)
+    }
+
+    fn returned_refunds(&self, since: i64) -> DirectCall {
+        post(&[("TRXTYPE", "CR"), ("SINCE", &since.to_string())])
+    }
+
+    fn read_returned_refunds(&self, status: u16, body: &Value) -> Option<Vec<ReturnedRefund>> {
+        if status != 200 || result(body)? != 0 {
+            return None;
+        }
+        let count: usize = body["COUNT"].as_str()?.parse().ok()?;
+        let read = |i: usize| {
+            Some(ReturnedRefund {
+                reference: some(&body[format!("L_CUSTREF{i}").as_str()])?,
+                code: some(&body[format!("L_HOSTCODE{i}").as_str()])?,
+            })
+        };
+        (0..count).map(read).collect()
     }
 
     fn disputes(&self, since: i64) -> DirectCall {

@@ -5,7 +5,9 @@ use bytes::Bytes;
 use http::{HeaderName, Method, header};
 use serde_json::{Value, json};
 
-use super::reports::{Batch, DisputeAnswer, DisputeReport, Line, LineKind, Settled, Standing};
+use super::reports::{
+    Batch, DisputeAnswer, DisputeReport, Line, LineKind, ReturnedRefund, Settled, Standing,
+};
 use super::responses::decline;
 use super::{Authorise, Connector, DirectCall, Done, Facts, Operation, Payment, Portion, Verdict};
 use super::{is_id, some};
@@ -88,6 +90,9 @@ impl Connector for Json {
         };
         match status {
             200 | 201 if done.contains(&word) => Some(Done::Yes),
+            200 | 201 | 202 if word == "pending" && kind == Operation::Refund => {
+                Some(Done::Pending)
+            }
             200 | 201 | 402 | 409 | 422 if matches!(word, "declined" | "failed" | "refused") => {
                 Some(Done::No(code()))
             }
@@ -102,6 +107,21 @@ impl Connector for Json {
 
     fn read_reversal(&self, status: u16, body: &Value) -> bool {
         matches!(status, 200 | 201) && body["status"] == "reversed"
+    }
+
+    fn returned_refunds(&self, since: i64) -> DirectCall {
+        get(format!("/json/v1/returned_refunds?since={since}"))
+    }
+
+    fn read_returned_refunds(&self, status: u16, body: &Value) -> Option<Vec<ReturnedRefund>> {
+        let all = body["returned_refunds"].as_array();
+        let read = |one: &Value| {
+            Some(ReturnedRefund {
+                reference: some(&one["reference"])?,
+                code: some(&one["reason_code"])?,
+            })
+        };
+        all.filter(|_| status == 200)?.iter().map(read).collect()
     }
 
     fn disputes(&self, since: i64) -> DirectCall {
@@ -238,6 +258,7 @@ fn line(text: &str) -> Option<Line> {
         kind: match kind {
             "capture" => LineKind::Capture,
             "refund" => LineKind::Refund,
+            "refund_return" => LineKind::RefundReturn,
             "chargeback" => LineKind::Chargeback,
             "reinstatement" => LineKind::Reinstatement,
             _ => return None,

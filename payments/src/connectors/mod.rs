@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderName, Method};
 use serde_json::Value;
 
-use reports::{DisputeAnswer, DisputeReport, Settled};
+use reports::{DisputeAnswer, DisputeReport, ReturnedRefund, Settled};
 
 use crate::three_ds::carried::Credential;
 use crate::three_ds::exemptions::Exemption;
@@ -89,6 +89,8 @@ pub struct Portion<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
     Yes,
+    /// It was taken and is not decided: the same call under the same reference says how it stands.
+    Pending,
     /// A definite no, with the acquirer's code.
     No(String),
 }
@@ -124,6 +126,10 @@ pub trait Connector: Send + Sync {
     fn reversal(&self, reference: &str) -> DirectCall;
     /// Whether a reversal was acknowledged.
     fn read_reversal(&self, status: u16, body: &Value) -> bool;
+    /// The refunds that came back since (Unix milliseconds).
+    fn returned_refunds(&self, since: i64) -> DirectCall;
+    /// Reads them.
+    fn read_returned_refunds(&self, status: u16, body: &Value) -> Option<Vec<ReturnedRefund>>;
     /// The disputes that changed since (Unix milliseconds).
     fn disputes(&self, since: i64) -> DirectCall;
     /// One dispute.

@@ -1,4 +1,14 @@
-//! What acquirers report beyond a payment: disputes, and what they paid out. The same shapes from every dialect.
+//! What acquirers report beyond a payment: refunds that came back, disputes, and what they paid out. The same shapes from
+//! every dialect.
+
+/// A refund that the acquirer had taken and that did not reach the card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnedRefund {
+    /// Our reference of the refund.
+    pub reference: String,
+    /// The issuer's response code.
+    pub code: String,
+}
 
 /// A dispute as its acquirer sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +88,8 @@ pub struct Line {
 pub enum LineKind {
     Capture,
     Refund,
+    /// A refund that came back.
+    RefundReturn,
     Chargeback,
     Reinstatement,
 }
@@ -88,6 +100,7 @@ impl LineKind {
         match self {
             Self::Capture => "capture",
             Self::Refund => "refund",
+            Self::RefundReturn => "refund_return",
             Self::Chargeback => "chargeback",
             Self::Reinstatement => "reinstatement",
         }

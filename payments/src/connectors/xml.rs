@@ -7,7 +7,9 @@ use http::{HeaderName, Method};
 use quick_xml::escape::escape;
 use serde_json::{Value, json};
 
-use super::reports::{Batch, DisputeAnswer, DisputeReport, Line, LineKind, Settled, Standing};
+use super::reports::{
+    Batch, DisputeAnswer, DisputeReport, Line, LineKind, ReturnedRefund, Settled, Standing,
+};
 use super::responses::decline;
 use super::{Authorise, Connector, DirectCall, Done, Facts, Operation, Payment, Portion, Verdict};
 use super::{is_id, some};
@@ -112,6 +114,9 @@ impl Connector for Xml {
         if ok[received].is_object() {
             return Some(Done::Yes);
         }
+        if ok["refundPending"].is_object() {
+            return Some(Done::Pending);
+        }
         let refused = ok["refused"].as_object()?;
         let code = refused.get("@code").and_then(some);
         Some(Done::No(code.unwrap_or_else(|| "unspecified".to_owned())))
@@ -126,6 +131,24 @@ impl Connector for Xml {
 
     fn read_reversal(&self, status: u16, body: &Value) -> bool {
         status == 200 && body["reply"]["ok"]["reversalReceived"].is_object()
+    }
+
+    fn returned_refunds(&self, since: i64) -> DirectCall {
+        post(&format!(
+            r#"<inquiry><returnedRefundsInquiry since="{since}"/></inquiry>"#
+        ))
+    }
+
+    fn read_returned_refunds(&self, status: u16, body: &Value) -> Option<Vec<ReturnedRefund>> {
+        let reply = body["reply"].get("returnedRefunds");
+        let read = |one: &Value| {
+            Some(ReturnedRefund {
+                reference: some(&one["@orderCode"])?,
+                code: some(&one["@code"])?,
+            })
+        };
+        let all = &reply.filter(|_| status == 200)?["returnedRefund"];
+        list(all).iter().map(read).collect()
     }
 
     fn disputes(&self, since: i64) -> DirectCall {
@@ -280,6 +303,7 @@ fn line(text: &str, value_date: &str) -> Option<Line> {
         kind: match column(1, 3)?.as_str() {
             "CAP" => LineKind::Capture,
             "REF" => LineKind::Refund,
+            "RTN" => LineKind::RefundReturn,
             "CHB" => LineKind::Chargeback,
             "REI" => LineKind::Reinstatement,
             _ => return None,

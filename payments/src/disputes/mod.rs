@@ -170,7 +170,7 @@ async fn answer(app: &App, owner: Owner, id: String, expand: Expand) -> Result<V
     let (shared, now) = (app.clone(), app.clock.now());
     let read = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
         let object = Dispute::load(tx, &owner, &id)?.object(tx, now)?;
-        expand.apply(tx, &shared.seal, &owner, object)
+        expand.apply(tx, &shared, &owner, object)
     };
     app.store.read(read).await
 }
@@ -202,7 +202,7 @@ pub async fn list(mut call: Call) -> Result<Json<Value>, Error> {
             data.push(Dispute::from_row(row)?.object(tx, now)?);
         }
         let list = pages::list("/v1/disputes", data, more);
-        expand.apply(tx, &app.seal, &owner, list)
+        expand.apply(tx, &app, &owner, list)
     };
     call.app.store.read(read).await.map(Json)
 }

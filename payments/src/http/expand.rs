@@ -4,14 +4,16 @@ use serde_json::Value;
 use store::Tx;
 
 use super::params::Params;
-use crate::app::Owner;
+use crate::app::{Owner, Shared};
+use crate::balance;
 use crate::charges::Charge;
 use crate::customers::Customer;
+use crate::disputes::Dispute;
 use crate::error::{Error, Refusal};
 use crate::intents::Intent;
 use crate::payment_methods::PaymentMethod;
+use crate::refunds;
 use crate::risk::reviews::Review;
-use crate::seal::Seal;
 use crate::setup_intents::SetupIntent;
 
 const MAX_PATHS: usize = 20;
@@ -50,12 +52,12 @@ impl Expand {
     pub fn apply(
         &self,
         tx: &mut Tx<'_>,
-        seal: &Seal,
+        app: &Shared,
         owner: &Owner,
         mut object: Value,
     ) -> Result<Value, Error> {
         for path in &self.0 {
-            walk(tx, seal, owner, &mut object, path)?;
+            walk(tx, app, owner, &mut object, path)?;
         }
         Ok(object)
     }
@@ -63,7 +65,7 @@ impl Expand {
 
 fn walk(
     tx: &mut Tx<'_>,
-    seal: &Seal,
+    app: &Shared,
     owner: &Owner,
     at: &mut Value,
     path: &[String],
@@ -71,14 +73,14 @@ fn walk(
     if let Value::Array(items) = at {
         return items
             .iter_mut()
-            .try_for_each(|item| walk(tx, seal, owner, item, path));
+            .try_for_each(|item| walk(tx, app, owner, item, path));
     }
     let Some((name, rest)) = path.split_first() else {
         return Ok(());
     };
     let inner = at.get_mut(name).ok_or_else(not_expandable)?;
     if let Value::String(id) = inner {
-        let found = load(tx, seal, owner, id)?;
+        let found = load(tx, app, owner, id)?;
         *inner = found.ok_or_else(not_expandable)?;
     } else if rest.is_empty() && !inner.is_null() && !inner.is_object() {
         return Err(not_expandable());
@@ -86,18 +88,24 @@ fn walk(
     if inner.is_null() {
         Ok(())
     } else {
-        walk(tx, seal, owner, inner, rest)
+        walk(tx, app, owner, inner, rest)
     }
 }
 
-fn load(tx: &mut Tx<'_>, seal: &Seal, owner: &Owner, id: &str) -> Result<Option<Value>, Error> {
+fn load(tx: &mut Tx<'_>, app: &Shared, owner: &Owner, id: &str) -> Result<Option<Value>, Error> {
     let prefix = id.split('_').next().unwrap_or_default();
     Ok(match prefix {
-        "pi" => Intent::find(tx, owner, id)?.map(|intent| intent.object(seal)),
+        "pi" => Intent::find(tx, owner, id)?.map(|intent| intent.object(&app.seal)),
         "ch" => Charge::find(tx, owner, id)?.map(|charge| charge.object()),
         "cus" => Customer::find(tx, owner, id)?.map(|customer| customer.object()),
-        "seti" => SetupIntent::find(tx, owner, id)?.map(|intent| intent.object(seal)),
+        "seti" => SetupIntent::find(tx, owner, id)?.map(|intent| intent.object(&app.seal)),
         "prv" => Review::find(tx, owner, id)?.map(|review| review.object()),
+        "re" => refunds::find(tx, owner, id)?.map(|refund| refund.object()),
+        "txn" => balance::find(tx, owner, id, app.clock.now())?,
+        "dp" => match Dispute::find(tx, owner, id)? {
+            Some(dispute) => Some(dispute.object(tx, app.clock.now())?),
+            None => None,
+        },
         "pm" => PaymentMethod::find(tx, owner, id)?.map(|method| method.object()),
         _ => None,
     })

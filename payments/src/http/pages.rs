@@ -259,7 +259,7 @@ impl ListRoute {
             let (rows, more) = page.select_where(tx, self.table, &owner, &conditions)?;
             let data = rows.iter().map(|row| (self.object)(row, &shared));
             let list = list(self.url, data.collect::<Result<_, Error>>()?, more);
-            expand.apply(tx, &shared.seal, &owner, list)
+            expand.apply(tx, &shared, &owner, list)
         };
         app.store.read(read).await.map(Json)
     }

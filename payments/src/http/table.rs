@@ -217,6 +217,14 @@ fn money() -> Vec<Route> {
             .does("Lists Refunds, newest first.")
             .takes("payment_intent charge created:time limit:int starting_after ending_before expand:list")
             .answers("list"),
+        Route::post("/v1/refunds/{id}", refunds::update)
+            .does("Changes a Refund's metadata.")
+            .takes("metadata:hash expand:list")
+            .answers("refund"),
+        Route::post("/v1/refunds/{id}/cancel", refunds::cancel)
+            .does("Cancels a pending Refund that the acquirer has certainly not been sent.")
+            .takes("expand:list")
+            .answers("refund"),
         Route::get("/v1/refunds/{id}", refunds::retrieve)
             .does("Retrieves a Refund.")
             .takes("expand:list")

@@ -20,7 +20,7 @@ pub async fn one(Path(id): Path<String>, mut call: Call) -> Result<Json<Value>, 
     let shared = app.clone();
     let read = move |tx: &mut Tx<'_>| {
         let intent = Intent::load(tx, &owner, &id)?;
-        expand.apply(tx, &shared.seal, &owner, intent.object(&shared.seal))
+        expand.apply(tx, &shared, &owner, intent.object(&shared.seal))
     };
     let object = app.store.read(read).await?;
     Ok(Json(if browser { reduce(object) } else { object }))

@@ -45,7 +45,7 @@ pub async fn intents(mut call: Call) -> Result<Json<Value>, Error> {
             "next_page": next,
             "data": data,
         });
-        expand.apply(tx, &app.seal, &owner, result)
+        expand.apply(tx, &app, &owner, result)
     };
     call.app.store.read(read).await.map(Json)
 }

@@ -143,7 +143,7 @@ pub async fn retrieve(Path(id): Path<String>, mut call: Call) -> Result<Json<Val
     let (app, owner) = (call.app.clone(), call.owner);
     let read = move |tx: &mut Tx<'_>| {
         let review = Review::find(tx, &owner, &id)?.ok_or_else(missing)?;
-        expand.apply(tx, &app.seal, &owner, review.object())
+        expand.apply(tx, &app, &owner, review.object())
     };
     call.app.store.read(read).await.map(Json)
 }
@@ -181,7 +181,7 @@ pub async fn approve(Path(id): Path<String>, call: Call) -> Response {
                 }
             }
             let review = Review::find(tx, &owner, &id)?.ok_or_else(missing)?;
-            expand.apply(tx, &shared.seal, &owner, review.object())
+            expand.apply(tx, &shared, &owner, review.object())
         };
         let object = app.store.write(write).await;
         app.deliver.notify_one();

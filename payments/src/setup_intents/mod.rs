@@ -207,7 +207,7 @@ async fn answer(app: &App, owner: Owner, id: String, expand: Expand) -> Result<V
     let shared = app.clone();
     let read = move |tx: &mut Tx<'_>| {
         let intent = SetupIntent::load(tx, &owner, &id)?;
-        expand.apply(tx, &shared.seal, &owner, intent.object(&shared.seal))
+        expand.apply(tx, &shared, &owner, intent.object(&shared.seal))
     };
     app.store.read(read).await
 }

@@ -84,6 +84,10 @@ pub struct Book {
     pub operation_faults: Vec<StatusCode>,
     /// Operations are refused for good.
     pub refuse_operations: bool,
+    /// Refunds are taken as pending.
+    pub refunds_pending: bool,
+    /// Refunds that came back: our reference, and why.
+    pub returned: Vec<(String, &'static str)>,
     /// Inquiries are answered 500.
     pub inquiries_down: bool,
     /// References that were reversed, when the acquirer takes reversals at all.
@@ -184,6 +188,7 @@ impl Bank {
             .route("/json/v1/payments/{id}/{verb}", post(operation))
             .route("/json/v1/reversals", post(reversal))
             .route("/json/v1/disputes", get(disputes))
+            .route("/json/v1/returned_refunds", get(returned))
             .route("/json/v1/settlements/{day}", get(settlement))
             .with_state(self.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -487,6 +492,13 @@ async fn disputes(State(bank): State<Bank>) -> Response {
     Json(json!({ "disputes": bank.book().disputes })).into_response()
 }
 
+async fn returned(State(bank): State<Bank>) -> Response {
+    let book = bank.book();
+    let list = book.returned.iter();
+    let list = list.map(|(reference, code)| json!({ "reference": reference, "reason_code": code }));
+    Json(json!({ "returned_refunds": list.collect::<Vec<_>>() })).into_response()
+}
+
 async fn settlement(State(bank): State<Bank>, Path(day): Path<String>) -> Response {
     match bank.book().settlements.get(&day) {
         Some(file) => file.clone().into_response(),
@@ -537,11 +549,13 @@ async fn operation(
     if !known {
         payment[field] = json!(payment[field].as_i64().unwrap_or(0) + amount);
         book.operations
-            .insert(reference, (verb, id.clone(), amount));
+            .insert(reference, (verb.clone(), id.clone(), amount));
     }
     if let Some(fault) = book.operation_faults.pop() {
         return fault.into_response();
     }
+    let pending = verb == "refunds" && book.refunds_pending;
+    let status = if pending { "pending" } else { status };
     Json(json!({ "id": id, "status": status, "response_code": "00", "amount": amount }))
         .into_response()
 }

@@ -146,6 +146,18 @@ async fn a_payment_is_settled_in_the_merchants_currency(mut world: World) {
         (&pending[0]["currency"], &pending[0]["amount"]),
         (&json!("eur"), &json!(77_680 + 1_069 + 3_596 + 2 + 971))
     );
+    // As merchants' code asks for it, with the charge.
+    let query = "expand[]=data.balance_transaction&limit=1";
+    let last = world.get(&format!("/v1/charges?{query}")).await.ok();
+    let moved = &last.json["data"][0]["balance_transaction"];
+    assert_eq!(
+        (&moved["object"], &moved["net"], &moved["status"]),
+        (
+            &json!("balance_transaction"),
+            &json!(971),
+            &json!("pending")
+        )
+    );
     let taken = world.positions().await;
     let wanted = [
         ("conversion.jpy_eur/eur", 1_101),

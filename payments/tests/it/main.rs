@@ -21,6 +21,7 @@ mod idempotency;
 mod matrix;
 mod pay;
 mod races;
+mod refund_states;
 mod refunds;
 mod risk;
 mod risk_velocity;

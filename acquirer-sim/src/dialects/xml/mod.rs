@@ -66,6 +66,9 @@ async fn service(State(bank): State<Bank>, headers: HeaderMap, body: Bytes) -> R
         },
         ("modify", "orderReversal") => desk.reverse(of("orderCode")).await,
         ("inquiry", "orderInquiry") => desk.inquire(of("orderCode")).await,
+        ("inquiry", "returnedRefundsInquiry") => {
+            desk.returned(of("since").parse().unwrap_or(0)).await
+        }
         ("inquiry", "disputesInquiry") => desk.disputes(of("since").parse().unwrap_or(0)).await,
         ("inquiry", "disputeInquiry") => desk.dispute(of("caseId"), None).await,
         ("modify", "disputeModification") => {
@@ -183,6 +186,7 @@ fn words(reply: Result<Reply, Problem>) -> Response {
         Reply::Changed(entry) => {
             let received = match (entry.status.as_str(), entry.kind.as_str()) {
                 ("declined", _) => "refused",
+                ("pending", _) => "refundPending",
                 (_, "capture") => "captureReceived",
                 (_, "refund") => "refundReceived",
                 _ => "cancelReceived",
@@ -203,6 +207,23 @@ fn words(reply: Result<Reply, Problem>) -> Response {
                 escape(&reversed.reference),
                 reversed.payment.is_some()
             );
+        }
+        Reply::Returned(refunds) => {
+            out.push_str("<returnedRefunds>");
+            for refund in &refunds {
+                let _ = write!(
+                    out,
+                    r#"<returnedRefund orderCode="{}" paymentId="{}" code="{}" returnedAt="{}"><amount value="{}" currencyCode="{}" exponent="{}"/></returnedRefund>"#,
+                    escape(&refund.reference),
+                    refund.payment,
+                    refund.code,
+                    refund.at,
+                    refund.amount,
+                    refund.currency.to_ascii_uppercase(),
+                    minor_units(&refund.currency),
+                );
+            }
+            out.push_str("</returnedRefunds>");
         }
         Reply::Disputes(disputes) => {
             out.push_str("<disputes>");
@@ -315,6 +336,7 @@ fn columns(batch: &Batch) -> String {
         let kind = match line.kind {
             "capture" => "CAP",
             "refund" => "REF",
+            "refund_return" => "RTN",
             "chargeback" => "CHB",
             _ => "REI",
         };
