@@ -25,11 +25,7 @@ const AGAIN_S: i64 = 5 * 60;
 pub async fn due(app: &App) -> Result<Vec<Attempt>, Error> {
     let now = app.clock.now();
     let take = move |tx: &mut Tx<'_>| -> Result<Vec<Attempt>, Error> {
-        let skip_locked = if tx.is_postgres() {
-            "for update skip locked"
-        } else {
-            ""
-        };
+        let skip_locked = tx.skip_locked();
         let sql = format!(
             "update charges set expiry_check_at = $2 where id in (
                  select id from charges where expiry_check_at <= $1 order by expiry_check_at limit 20 {skip_locked})

@@ -31,11 +31,7 @@ pub fn watch(tx: &mut Tx<'_>, attempt: &str, wait: i64, now_ms: i64) -> Result<(
 pub async fn due(app: &App) -> Result<Vec<Attempt>, Error> {
     let now = app.clock.now();
     let take = move |tx: &mut Tx<'_>| -> Result<Vec<Attempt>, Error> {
-        let skip_locked = if tx.is_postgres() {
-            "for update skip locked"
-        } else {
-            ""
-        };
+        let skip_locked = tx.skip_locked();
         let sql = format!(
             "update attempts set watch_at = $2 where id in (
                  select id from attempts where watch_at <= $1 and state = 'failed' order by watch_at limit 20 {skip_locked})

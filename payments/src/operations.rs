@@ -144,11 +144,7 @@ impl Operation {
 pub async fn due(app: &App) -> Result<Vec<Operation>, Error> {
     let now = app.clock.now();
     let take = move |tx: &mut Tx<'_>| -> Result<Vec<Operation>, Error> {
-        let skip_locked = if tx.is_postgres() {
-            "for update skip locked"
-        } else {
-            ""
-        };
+        let skip_locked = tx.skip_locked();
         let sql = format!(
             "update operations set next_try_at = $2, tries = tries + 1, sends = sends + 1 where id in (
                  select id from operations where state = 'pending' and next_try_at <= $1

@@ -32,13 +32,13 @@ pub fn claim(
     now: i64,
     expires_at: i64,
 ) -> Result<Claim, Error> {
-    tx.execute(
-        "delete from idempotency where scope = $1 and key = $2 and expires_at <= $3",
-        params![scope, key, now],
-    )?;
+    // One that is over makes room.
     let inserted = tx.execute(
         "insert into idempotency (scope, key, request_hash, created_at, expires_at) values ($1, $2, $3, $4, $5)
-         on conflict do nothing",
+         on conflict (scope, key) do update
+         set request_hash = excluded.request_hash, status = null, body = null, created_at = excluded.created_at,
+             expires_at = excluded.expires_at
+         where idempotency.expires_at <= excluded.created_at",
         params![scope, key, request_hash, now, expires_at],
     )?;
     if inserted == 1 {
@@ -61,6 +61,18 @@ pub fn claim(
         },
         None => Claim::Open,
     })
+}
+
+/// Whether `key` was claimed in `scope`, by whatever request, and perhaps is over by now.
+///
+/// # Errors
+/// The database's.
+pub fn is_known(tx: &mut Tx<'_>, scope: &str, key: &str) -> Result<bool, Error> {
+    let row = tx.first(
+        "select 1 from idempotency where scope = $1 and key = $2",
+        params![scope, key],
+    )?;
+    Ok(row.is_some())
 }
 
 /// Records the answer that replays will get.

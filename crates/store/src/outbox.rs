@@ -44,12 +44,7 @@ pub fn lease(
     now: i64,
     until: i64,
 ) -> Result<Vec<Leased>, Error> {
-    // On SQLite the single writer is the lock.
-    let skip_locked = if tx.is_postgres() {
-        "for update skip locked"
-    } else {
-        ""
-    };
+    let skip_locked = tx.skip_locked();
     let sql = format!(
         "update outbox set leased_until = $4, attempts = attempts + 1 where id in (
              select id from outbox where topic = $1 and done_at is null and due_at <= $3 and leased_until <= $3

@@ -117,6 +117,17 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// What ends a selection of rows to lease, so that two workers take different ones; on SQLite the single writer is
+    /// the lock.
+    #[must_use]
+    pub fn skip_locked(&self) -> &'static str {
+        if self.is_postgres() {
+            "for update skip locked"
+        } else {
+            ""
+        }
+    }
+
     /// Whether this is PostgreSQL.
     #[must_use]
     pub fn is_postgres(&self) -> bool {

@@ -257,11 +257,7 @@ pub fn abandon(tx: &mut Tx<'_>, intent: &str) -> Result<(), Error> {
 
 /// Open ones whose time has come, put off by `lease_s` so that nobody else takes them meanwhile.
 pub fn due(tx: &mut Tx<'_>, now: i64, lease_s: i64) -> Result<Vec<Authentication>, Error> {
-    let skip_locked = if tx.is_postgres() {
-        "for update skip locked"
-    } else {
-        ""
-    };
+    let skip_locked = tx.skip_locked();
     let sql = format!(
         "update authentications set next_check_at = $2, checks = checks + 1 where id in (
              select id from authentications where state in {OPEN} and next_check_at <= $1
