@@ -127,7 +127,7 @@ impl ServiceSecrets {
     /// The keys of row MACs.
     #[must_use]
     pub fn row_macs(&self) -> RowMacs {
-        RowMacs::new(derive(
+        RowMacs::new(&derive(
             self.key(Purpose::RowMac),
             &[b"cardseal/row-mac/1", self.mode.as_str().as_bytes()],
         ))

@@ -39,9 +39,9 @@ use crate::forward::operation::Operation;
 use crate::forward::template::Filling;
 use crate::http::{Caller, Json};
 use crate::private::keyed_hash;
-use crate::records::attempts::{self, NewAttempt, Recorded};
+use crate::records::attempts::{self, NewAttempt, Recorded, Sending};
 use crate::records::cvvs;
-use crate::records::grants;
+use crate::records::grants::{self, GrantRow};
 use crate::records::row_mac::RowMacs;
 use crate::records::tokens::Owner;
 use crate::{App, Error};
@@ -83,9 +83,9 @@ async fn send(
     // What cannot be built is refused before anything is recorded.
     template::build(&body, &target.operation, Filling::Masked { last4: "0000" })?;
     let started = start(&app, &actor, mode, &body, &target.operation).await?;
-    let (card, cvv) = match started {
+    let (card, under_way) = match started {
         Started::Recorded(outcome) => return Ok(*outcome),
-        Started::Sending(card, cvv) => (card, cvv),
+        Started::Sending(card, under_way) => (card, under_way),
     };
     let cvc_sent = card.cvc.is_some();
     let outcome = match template::build(&body, &target.operation, Filling::Card(&card)) {
@@ -106,13 +106,20 @@ async fn send(
         "vault_forwards_total",
         &[("bytes_sent", outcome.bytes_sent.as_str())],
     );
-    finish(&app, actor, mode, body, target, outcome, cvv).await
+    finish(&app, actor, mode, body, target, outcome, *under_way).await
 }
 
 enum Started {
     Recorded(Box<Forwarded>),
-    // With the CVV as it is at rest, when the request asks for it.
-    Sending(CardData, Option<SealedCvv>),
+    Sending(CardData, Box<UnderWay>),
+}
+
+/// A send, as it was committed before it began.
+struct UnderWay {
+    attempt: Sending,
+    grant: GrantRow,
+    /// The CVV as it is at rest, when the request asks for it.
+    cvv: Option<SealedCvv>,
 }
 
 async fn start(
@@ -160,9 +167,7 @@ async fn start(
             request_hash: &hash,
             process: &parts.process,
         };
-        if !attempts::insert(tx, macs, owner, &new, now)? {
-            return Err(Code::AttemptInFlight.into());
-        }
+        let attempt = attempts::insert(tx, macs, owner, &new, now)?.ok_or(Code::AttemptInFlight)?;
         audit::record(
             tx,
             &actor,
@@ -171,7 +176,13 @@ async fn start(
             &body.destination,
             now,
         )?;
-        Ok(Started::Sending(card, cvv))
+        let grant = grant.without_card();
+        let under_way = UnderWay {
+            attempt,
+            grant,
+            cvv,
+        };
+        Ok(Started::Sending(card, Box::new(under_way)))
     })
     .await
 }
@@ -232,10 +243,15 @@ async fn finish(
     body: Forward,
     target: Target,
     outcome: Forwarded,
-    cvv: Option<SealedCvv>,
+    under_way: UnderWay,
 ) -> Result<Forwarded, Error> {
     let now = app.clock.now();
     let parts = app.clone();
+    let UnderWay {
+        attempt: sending,
+        grant: opened,
+        cvv,
+    } = under_way;
     let grant = body.grant.public().to_owned();
     let authorised = target.operation.kind == grants::Send::Authorise;
     let approved = target.operation.approves(outcome.response.as_ref());
@@ -256,7 +272,7 @@ async fn finish(
             if cvv_ends {
                 cvvs::delete(tx, &grant)?;
             }
-            if !attempts::finish(tx, macs, owner, &body.attempt, &outcome, now)? {
+            if !sending.finish(tx, macs, &outcome, now)? {
                 // Others took this process for dead and recorded `unknown`. That was answered, so it stands.
                 return match attempts::find(tx, macs, owner, &body.attempt)? {
                     Some(Recorded::Done { outcome, .. }) => Ok(*outcome),
@@ -266,9 +282,11 @@ async fn finish(
             let nothing_sent = outcome.bytes_sent == BytesSent::None;
             let attempt = &body.attempt;
             let given_back = nothing_sent.then_some(target.operation.kind);
-            grants::close_attempt(tx, macs, owner, &grant, attempt, given_back)?;
+            if !opened.close_attempt(tx, macs, given_back)? {
+                grants::close_attempt(tx, macs, owner, &grant, attempt, given_back)?;
+            }
             if approved {
-                grants::activate_pending_card(tx, macs, owner, &grant)?;
+                opened.activate_pending_card(tx, macs, owner)?;
             }
             let sent = outcome.bytes_sent.as_str();
             audit::record(tx, &actor, Act::ForwardOutcome, attempt, sent, now)?;

@@ -5,7 +5,7 @@ use vault_api::forward::{BytesSent, Forwarded};
 
 use super::grants;
 use super::processes::{self, Here};
-use super::row_mac::{Read, RowMacs, Table};
+use super::row_mac::{Read, RowMacs, Sql, StateRow, Table};
 use super::tokens::Owner;
 use crate::Error;
 
@@ -31,6 +31,7 @@ pub static TABLE: Table = Table {
     ],
     later: &[],
     sealed: false,
+    sql: Sql::new(),
 };
 
 /// What is recorded of an attempt.
@@ -93,7 +94,10 @@ pub fn find(
     }))
 }
 
-/// Commits the attempt as `sending`, before anything is sent; false when the id is taken.
+/// An attempt as this process left it: `sending`.
+pub struct Sending(StateRow);
+
+/// Commits the attempt as `sending`, before anything is sent; none when the id is taken.
 ///
 /// # Errors
 /// The store's.
@@ -103,7 +107,7 @@ pub fn insert(
     owner: Owner<'_>,
     new: &NewAttempt<'_>,
     now: i64,
-) -> Result<bool, Error> {
+) -> Result<Option<Sending>, Error> {
     let state = [
         ("id", Value::from(new.id)),
         ("merchant", Value::from(owner.merchant)),
@@ -119,14 +123,37 @@ pub fn insert(
         ("process", Value::from(new.process)),
         ("created_at", Value::from(now)),
     ];
-    TABLE.insert_new(tx, macs, &state)
+    Ok(TABLE.insert_row(tx, macs, &state)?.map(Sending))
 }
 
-/// Records how a send ended; false when somebody recorded it before.
-///
-/// # Errors
-/// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
-pub fn finish(
+impl Sending {
+    /// Records how the send ended; false when somebody recorded it before.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn finish(
+        &self,
+        tx: &mut Tx<'_>,
+        macs: &RowMacs,
+        outcome: &Forwarded,
+        now: i64,
+    ) -> Result<bool, Error> {
+        self.0.change_last(tx, macs, &done(outcome, now)?)
+    }
+}
+
+fn done(outcome: &Forwarded, now: i64) -> Result<[(&'static str, Value); 3], Error> {
+    let text = serde_json::to_string(outcome)
+        .map_err(|_| Error::Internal("an outcome could not be written"))?;
+    Ok([
+        ("state", Value::from("done")),
+        ("outcome", Value::from(text)),
+        ("finished_at", Value::from(now)),
+    ])
+}
+
+// Records how a send of another process ended; false when somebody recorded it before.
+fn finish(
     tx: &mut Tx<'_>,
     macs: &RowMacs,
     owner: Owner<'_>,
@@ -134,20 +161,13 @@ pub fn finish(
     outcome: &Forwarded,
     now: i64,
 ) -> Result<bool, Error> {
-    let text = serde_json::to_string(outcome)
-        .map_err(|_| Error::Internal("an outcome could not be written"))?;
-    let Some(mut row) = TABLE.find(tx, macs, owner, id, Read::Change)? else {
+    let Some(row) = TABLE.find(tx, macs, owner, id, Read::Change)? else {
         return Ok(false);
     };
     if row.get::<String>("state")? != "sending" {
         return Ok(false);
     }
-    let changes = [
-        ("state", Value::from("done")),
-        ("outcome", Value::from(text)),
-        ("finished_at", Value::from(now)),
-    ];
-    row.change(tx, macs, &changes, false)
+    Sending(row).finish(tx, macs, outcome, now)
 }
 
 /// Makes an id unusable; false when it is taken.

@@ -3,7 +3,7 @@
 use store::{Tx, Value, params};
 use vault_api::tokens::{CardSummary, StoredCard};
 
-use super::row_mac::{Read, RowMacs, StateRow, Table};
+use super::row_mac::{Read, RowMacs, Sql, StateRow, Table};
 use super::tokens::Owner;
 use super::{NETWORKS, shown, summary};
 use crate::Error;
@@ -25,6 +25,7 @@ pub static TABLE: Table = Table {
     ],
     later: NETWORKS,
     sealed: true,
+    sql: Sql::new(),
 };
 
 /// Adds a stored card.

@@ -1,6 +1,6 @@
 //! CVVs, by the public id of the token or grant they belong to.
 
-use store::{Tx, params};
+use store::{Row, Tx, params};
 
 use crate::Error;
 use crate::crypto::cvv::SealedCvv;
@@ -22,10 +22,20 @@ pub fn insert(tx: &mut Tx<'_>, record: &str, cvv: &SealedCvv) -> Result<(), Erro
 /// # Errors
 /// The store's.
 pub fn find(tx: &mut Tx<'_>, record: &str) -> Result<Option<SealedCvv>, Error> {
-    let row = tx.first(
-        "select epoch, sealed, key_id from cvvs where record = $1",
-        params![record],
-    )?;
+    let sql = "select epoch, sealed, key_id from cvvs where record = $1";
+    sealed(tx.first(sql, params![record])?)
+}
+
+/// Deletes it, and gives what there was.
+///
+/// # Errors
+/// The store's.
+pub fn take(tx: &mut Tx<'_>, record: &str) -> Result<Option<SealedCvv>, Error> {
+    let sql = "delete from cvvs where record = $1 returning epoch, sealed, key_id";
+    sealed(tx.first(sql, params![record])?)
+}
+
+fn sealed(row: Option<Row>) -> Result<Option<SealedCvv>, Error> {
     row.map(|row| {
         Ok(SealedCvv {
             epoch: row.get(0)?,

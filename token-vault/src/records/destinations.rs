@@ -2,7 +2,7 @@
 
 use store::{Tx, Value, params};
 
-use super::row_mac::{RowMacs, Table};
+use super::row_mac::{RowMacs, Sql, Table};
 use crate::Error;
 
 /// What a destination's MAC covers.
@@ -11,6 +11,7 @@ static TABLE: Table = Table {
     columns: &["name", "mode", "entry"],
     later: &[],
     sealed: false,
+    sql: Sql::new(),
 };
 
 /// What is registered for one mode, in the order of its names.

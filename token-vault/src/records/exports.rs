@@ -2,7 +2,7 @@
 
 use store::{Tx, Value, params};
 
-use super::row_mac::{RowMacs, StateRow, Table};
+use super::row_mac::{RowMacs, Sql, StateRow, Table};
 use super::tokens::Owner;
 use crate::Error;
 
@@ -28,6 +28,7 @@ pub static TABLE: Table = Table {
     ],
     later: &[],
     sealed: false,
+    sql: Sql::new(),
 };
 
 /// An export as it stands.

@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq as _;
 use vault_api::Grant;
 use vault_api::tokens::CardSummary;
 
-use super::row_mac::{Read, RowMacs, StateRow, Table};
+use super::row_mac::{Read, RowMacs, Sql, StateRow, Table};
 use super::tokens::Owner;
 use super::{NETWORKS, shown, summary};
 use crate::Error;
@@ -59,6 +59,7 @@ pub static TABLE: Table = Table {
     ],
     later: NETWORKS,
     sealed: true,
+    sql: Sql::new(),
 };
 
 /// A grant's row.
@@ -181,6 +182,57 @@ pub fn has_open_attempt(grant: &GrantRow) -> Result<bool, Error> {
     Ok(grant.row.get::<Option<String>>("open_attempt")?.is_some())
 }
 
+impl GrantRow {
+    /// The grant without its card, to end the attempt that was opened on it.
+    #[must_use]
+    pub fn without_card(mut self) -> Self {
+        (self.sealed, self.row.sealed) = (None, None);
+        self
+    }
+
+    /// Ends the attempt that was opened on it; false when somebody else changed the grant since. A send of which nothing
+    /// left the vault is given back.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn close_attempt(
+        &self,
+        tx: &mut Tx<'_>,
+        macs: &RowMacs,
+        given_back: Option<Send>,
+    ) -> Result<bool, Error> {
+        self.row
+            .change_last(tx, macs, &closed(&self.row, given_back)?)
+    }
+
+    /// Makes the stored card that waits for this grant's first approval active.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn activate_pending_card(
+        &self,
+        tx: &mut Tx<'_>,
+        macs: &RowMacs,
+        owner: Owner<'_>,
+    ) -> Result<(), Error> {
+        match self.row.get::<Option<String>>("pending_card")? {
+            Some(card) => super::cards::activate(tx, macs, owner, &card),
+            None => Ok(()),
+        }
+    }
+}
+
+fn closed(row: &StateRow, given_back: Option<Send>) -> Result<[(&'static str, Value); 3], Error> {
+    let (authorise, authenticate) = given_back.map_or((0, 0), counts);
+    let authorisations = row.get::<i64>("authorisations_left")? + authorise;
+    let authentications = row.get::<i64>("authentications_left")? + authenticate;
+    Ok([
+        ("open_attempt", Value::Null),
+        ("authorisations_left", Value::from(authorisations)),
+        ("authentications_left", Value::from(authentications)),
+    ])
+}
+
 /// Ends the open attempt. A send of which nothing left the vault is given back.
 ///
 /// # Errors
@@ -199,39 +251,9 @@ pub fn close_attempt(
     if row.get::<Option<String>>("open_attempt")?.as_deref() != Some(attempt) {
         return Ok(());
     }
-    let (authorise, authenticate) = given_back.map_or((0, 0), counts);
-    let changes = [
-        ("open_attempt", Value::Null),
-        (
-            "authorisations_left",
-            Value::from(row.get::<i64>("authorisations_left")? + authorise),
-        ),
-        (
-            "authentications_left",
-            Value::from(row.get::<i64>("authentications_left")? + authenticate),
-        ),
-    ];
+    let changes = closed(&row, given_back)?;
     row.change(tx, macs, &changes, false)?;
     Ok(())
-}
-
-/// Makes the stored card that waits for this grant's first approval active.
-///
-/// # Errors
-/// The store's.
-pub fn activate_pending_card(
-    tx: &mut Tx<'_>,
-    macs: &RowMacs,
-    owner: Owner<'_>,
-    grant: &str,
-) -> Result<(), Error> {
-    let Some(row) = TABLE.find(tx, macs, owner, grant, Read::Look)? else {
-        return Ok(());
-    };
-    match row.get::<Option<String>>("pending_card")? {
-        Some(card) => super::cards::activate(tx, macs, owner, &card),
-        None => Ok(()),
-    }
 }
 
 fn counts(send: Send) -> (i64, i64) {

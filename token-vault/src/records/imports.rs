@@ -2,7 +2,7 @@
 
 use store::{Tx, Value, params};
 
-use super::row_mac::{Read, RowMacs, Table};
+use super::row_mac::{Read, RowMacs, Sql, Table};
 use super::tokens::Owner;
 use crate::Error;
 
@@ -19,6 +19,7 @@ pub static KEYS: Table = Table {
     ],
     later: &[],
     sealed: false,
+    sql: Sql::new(),
 };
 
 /// What the MAC of an imported card's row covers.
@@ -27,6 +28,7 @@ pub static CARDS: Table = Table {
     columns: &["id", "merchant", "mode", "card", "export", "created_at"],
     later: &[],
     sealed: false,
+    sql: Sql::new(),
 };
 
 /// Keeps a key: its public half, and its private half as it is sealed.

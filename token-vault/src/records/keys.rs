@@ -5,7 +5,7 @@ use serde::Serialize;
 use store::{Tx, Value, params};
 use vault_api::keys::{ApiKey, KeyInfo, Kind, Mode};
 
-use super::row_mac::{RowMacs, StateRow, Table};
+use super::row_mac::{RowMacs, Sql, StateRow, Table};
 use crate::Error;
 
 /// What a key's MAC covers: all there is.
@@ -28,6 +28,7 @@ pub static TABLE: Table = Table {
     ],
     later: &["bin_digits"],
     sealed: false,
+    sql: Sql::new(),
 };
 
 /// For whom a service key acts.
@@ -36,6 +37,7 @@ static LINKS: Table = Table {
     columns: &["key_id", "merchant"],
     later: &[],
     sealed: false,
+    sql: Sql::new(),
 };
 
 /// What a key asks for beyond being known.

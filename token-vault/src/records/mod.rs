@@ -40,6 +40,7 @@ pub const MIGRATIONS: &[Migration] = &[
         include_str!("../schema/0010_destinations.sql"),
     ),
     ("0011_bin_rule", include_str!("../schema/0011_bin_rule.sql")),
+    ("0012_indexes", include_str!("../schema/0012_indexes.sql")),
 ];
 
 /// What is sealed of a card: a row's last columns.

@@ -2,7 +2,7 @@
 
 use store::{Tx, Value, params};
 
-use super::row_mac::{Read, RowMacs, Table};
+use super::row_mac::{Read, RowMacs, Sql, Table};
 use super::tokens::Owner;
 use crate::Error;
 
@@ -20,6 +20,7 @@ pub static TABLE: Table = Table {
     ],
     later: &[],
     sealed: false,
+    sql: Sql::new(),
 };
 
 /// An operator who has shown a good credential.

@@ -6,6 +6,8 @@
 //! where the MAC is still the one it read: one conditional statement, as before. Sealed columns are not covered: the
 //! envelope binds them to the row's id, kind, merchant, mode and end.
 
+use std::sync::OnceLock;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use store::{Row, Tx, Value};
@@ -15,18 +17,18 @@ use super::tokens::Owner;
 use super::{EMPTY, SEALED, sealed};
 use crate::Error;
 use crate::crypto::envelope::SealedCard;
-use crate::crypto::{CannotOpen, Key, derive};
+use crate::crypto::{CannotOpen, Key, Source};
 
 const VERSION: u8 = 1;
 
 /// The keys of row MACs: one per merchant and table, derived.
-pub struct RowMacs(Key);
+pub struct RowMacs(Source);
 
 impl RowMacs {
     /// From the secret that wraps nothing else.
     #[must_use]
-    pub fn new(secret: Key) -> Self {
-        Self(secret)
+    pub fn new(secret: &Key) -> Self {
+        Self(Source::new(&secret[..]))
     }
 
     // `version || HMAC-SHA-256` over table, column names and values, each with its length and type.
@@ -35,7 +37,7 @@ impl RowMacs {
             Some(Value::Text(merchant)) => merchant.as_bytes(),
             _ => b"",
         };
-        let key = derive(&self.0[..], &[table.name.as_bytes(), merchant]);
+        let key = self.0.derive(&[table.name.as_bytes(), merchant]);
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&key[..]).expect("any key");
         for (column, value) in table.all_columns().zip(values) {
@@ -80,6 +82,28 @@ pub struct Table {
     pub later: &'static [&'static str],
     /// Whether its rows hold a sealed card.
     pub sealed: bool,
+    /// What is asked of it most.
+    pub sql: Sql,
+}
+
+/// Statements of a table, put together once.
+pub struct Sql {
+    selected: OnceLock<String>,
+    inserts: OnceLock<String>,
+    finds: OnceLock<String>,
+}
+
+impl Sql {
+    /// None yet.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a default is not const")]
+    pub const fn new() -> Self {
+        Self {
+            selected: OnceLock::new(),
+            inserts: OnceLock::new(),
+            finds: OnceLock::new(),
+        }
+    }
 }
 
 /// A row that was read and whose MAC was right.
@@ -120,7 +144,7 @@ impl Table {
             Value::from(sealed.and_then(|sealed| sealed.name.as_ref())),
             Value::from(sealed.and_then(|sealed| sealed.address.as_ref())),
         ]);
-        tx.execute(&self.insertion(values.len()), &values)?;
+        tx.execute(self.insertion(values.len()), &values)?;
         Ok(())
     }
 
@@ -134,9 +158,33 @@ impl Table {
         macs: &RowMacs,
         state: &[(&'static str, Value)],
     ) -> Result<bool, Error> {
-        let values = self.with_mac(macs, state)?;
-        let sql = self.insertion(values.len()) + " on conflict do nothing";
-        Ok(tx.execute(&sql, &values)? == 1)
+        Ok(self.insert_row(tx, macs, state)?.is_some())
+    }
+
+    /// [`Table::insert_new`] that gives the row, to be changed without reading it again; none when it is there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn insert_row(
+        &'static self,
+        tx: &mut Tx<'_>,
+        macs: &RowMacs,
+        state: &[(&'static str, Value)],
+    ) -> Result<Option<StateRow>, Error> {
+        let mut values = self.with_mac(macs, state)?;
+        let sql = format!("{} on conflict do nothing", self.insertion(values.len()));
+        if tx.execute(&sql, &values)? == 0 {
+            return Ok(None);
+        }
+        let Some(Value::Blob(mac)) = values.pop() else {
+            return Err(Error::Internal("a row without its MAC"));
+        };
+        Ok(Some(StateRow {
+            table: self,
+            values,
+            mac,
+            sealed: None,
+        }))
     }
 
     fn with_mac(
@@ -152,10 +200,12 @@ impl Table {
         Ok(values)
     }
 
-    fn insertion(&self, many: usize) -> String {
-        let places: Vec<String> = (1..=many).map(|n| format!("${n}")).collect();
-        let (columns, places) = (self.selected(), places.join(", "));
-        format!("insert into {} ({columns}) values ({places})", self.name)
+    fn insertion(&self, many: usize) -> &str {
+        self.sql.inserts.get_or_init(|| {
+            let places: Vec<String> = (1..=many).map(|n| format!("${n}")).collect();
+            let (columns, places) = (self.selected(), places.join(", "));
+            format!("insert into {} ({columns}) values ({places})", self.name)
+        })
     }
 
     /// The owner's row with this id.
@@ -170,30 +220,31 @@ impl Table {
         id: &str,
         read: Read,
     ) -> Result<Option<StateRow>, Error> {
-        let lock = if read == Read::Change && tx.is_postgres() {
-            " for update"
+        let found = self.sql.finds.get_or_init(|| {
+            let (columns, name) = (self.selected(), self.name);
+            format!("select {columns} from {name} where id = $1 and merchant = $2 and mode = $3")
+        });
+        let owned = store::params![id, owner.merchant, owner.mode];
+        let row = if read == Read::Change && tx.is_postgres() {
+            tx.first(&format!("{found} for update"), owned)?
         } else {
-            ""
+            tx.first(found, owned)?
         };
-        let sql = format!(
-            "select {} from {} where id = $1 and merchant = $2 and mode = $3{lock}",
-            self.selected(),
-            self.name
-        );
-        let row = tx.first(&sql, store::params![id, owner.merchant, owner.mode])?;
         row.map(|row| self.checked(macs, &row)).transpose()
     }
 
     /// What a query must select for [`Table::checked`].
     #[must_use]
-    pub fn selected(&self) -> String {
-        let columns: Vec<&str> = self.all_columns().collect();
-        let sealed = if self.sealed {
-            format!(", {SEALED}")
-        } else {
-            String::new()
-        };
-        format!("{}, row_mac{sealed}", columns.join(", "))
+    pub fn selected(&self) -> &str {
+        self.sql.selected.get_or_init(|| {
+            let columns: Vec<&str> = self.all_columns().collect();
+            let sealed = if self.sealed {
+                format!(", {SEALED}")
+            } else {
+                String::new()
+            };
+            format!("{}, row_mac{sealed}", columns.join(", "))
+        })
     }
 
     /// The covered columns, the later ones last.
@@ -277,6 +328,37 @@ impl StateRow {
         changes: &[(&'static str, Value)],
         empty: bool,
     ) -> Result<bool, Error> {
+        let Some(mut changed) = self.changed(tx, macs, changes, empty)? else {
+            return Ok(false);
+        };
+        if !empty {
+            changed.sealed = self.sealed.take();
+        }
+        *self = changed;
+        Ok(true)
+    }
+
+    /// The same for a row that an earlier transaction left so, and whose last change this is.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn change_last(
+        &self,
+        tx: &mut Tx<'_>,
+        macs: &RowMacs,
+        changes: &[(&'static str, Value)],
+    ) -> Result<bool, Error> {
+        Ok(self.changed(tx, macs, changes, false)?.is_some())
+    }
+
+    // What the row is then, but for the card.
+    fn changed(
+        &self,
+        tx: &mut Tx<'_>,
+        macs: &RowMacs,
+        changes: &[(&'static str, Value)],
+        empty: bool,
+    ) -> Result<Option<Self>, Error> {
         let mut values = self.values.clone();
         let mut params = vec![self.values[0].clone(), Value::from(&self.mac)];
         let mut sets = String::new();
@@ -303,14 +385,13 @@ impl StateRow {
             "update {} set {sets}{emptied}row_mac = ${row_mac} where id = $1 and row_mac = $2{owner}",
             self.table.name,
         );
-        if tx.execute(&sql, &params)? != 1 {
-            return Ok(false);
-        }
-        (self.values, self.mac) = (values, mac);
-        if empty {
-            self.sealed = None;
-        }
-        Ok(true)
+        let changed = tx.execute(&sql, &params)? == 1;
+        Ok(changed.then(|| Self {
+            table: self.table,
+            values,
+            mac,
+            sealed: None,
+        }))
     }
 }
 
@@ -325,6 +406,7 @@ mod tests {
         columns: &["id", "merchant", "mode", "a", "b"],
         later: &["c", "d"],
         sealed: false,
+        sql: Sql::new(),
     };
 
     fn of(macs: &RowMacs, values: [&str; 5]) -> Vec<u8> {
@@ -333,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_later_column_counts_when_it_holds_something() {
-        let macs = RowMacs::new(Zeroizing::new([1; 32]));
+        let macs = RowMacs::new(&Zeroizing::new([1; 32]));
         let with = |c: Value, d: Value| {
             let first = ["i", "m", "test", "a", "b"].map(Value::from);
             macs.of(&TABLE, &[&first[..], &[c, d]].concat())
@@ -354,7 +436,7 @@ mod tests {
 
     #[test]
     fn values_do_not_run_into_each_other() {
-        let macs = RowMacs::new(Zeroizing::new([1; 32]));
+        let macs = RowMacs::new(&Zeroizing::new([1; 32]));
         let here = of(&macs, ["i", "m", "test", "ab", "c"]);
         assert_eq!(here, of(&macs, ["i", "m", "test", "ab", "c"]));
         for other in [
@@ -366,7 +448,7 @@ mod tests {
         ] {
             assert_ne!(here, of(&macs, other));
         }
-        let other_key = RowMacs::new(Zeroizing::new([2; 32]));
+        let other_key = RowMacs::new(&Zeroizing::new([2; 32]));
         assert_ne!(here, of(&other_key, ["i", "m", "test", "ab", "c"]));
         let null = [
             Value::from("i"),

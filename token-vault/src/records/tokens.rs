@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq as _;
 use vault_api::Token;
 use vault_api::tokens::CardSummary;
 
-use super::row_mac::{Read, RowMacs, StateRow, Table};
+use super::row_mac::{Read, RowMacs, Sql, StateRow, Table};
 use super::{NETWORKS, shown, summary};
 use crate::Error;
 use crate::crypto::envelope::SealedCard;
@@ -90,6 +90,7 @@ pub static TABLE: Table = Table {
     ],
     later: NETWORKS,
     sealed: true,
+    sql: Sql::new(),
 };
 
 /// Adds a token.

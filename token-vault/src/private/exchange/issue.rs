@@ -146,11 +146,10 @@ pub(super) fn take_cvv(
     token: &Token,
     now: i64,
 ) -> Result<Option<(i64, Cvv)>, Error> {
-    let Some(sealed) = cvvs::find(tx, token.public())? else {
+    let Some(sealed) = cvvs::take(tx, token.public())? else {
         return Ok(None);
     };
     replicas::fetch(app, tx, &sealed.key, now)?;
-    cvvs::delete(tx, token.public())?;
     // Whose card it is for, and whether it fits that, is the caller's to say.
     let opened = app
         .epochs
