@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::Path;
 use serde_json::{Value, json};
 use store::{Row, Tx, params};
-use vault_api::ids::new_id;
+use vault_api::ids::ordered_id;
 
 use crate::app::Owner;
 use crate::charges::Charge;
@@ -77,7 +77,7 @@ impl<'a> Movement<'a> {
                  net, available_on, description, step, exchange_rate, rate_source, presented_amount, presented_currency)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             params![
-                new_id("txn"),
+                ordered_id("txn"),
                 &self.owner.merchant,
                 self.owner.livemode,
                 now_ms,

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::Path;
 use serde_json::{Value, json};
 use store::{Row, Tx, params};
-use vault_api::ids::new_id;
+use vault_api::ids::ordered_id;
 
 use crate::app::Owner;
 use crate::attempts::Attempt;
@@ -85,7 +85,7 @@ impl Charge {
     ) -> Self {
         let captured = decline.is_none() && payment.verdict == Verdict::Captured;
         Self {
-            id: new_id("ch"),
+            id: ordered_id("ch"),
             owner: attempt.owner.clone(),
             created_ms: now_ms,
             intent: attempt.intent.clone(),

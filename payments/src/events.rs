@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::Path;
 use serde_json::{Value, json};
 use store::{Row, Tx, params};
-use vault_api::ids::new_id;
+use vault_api::ids::ordered_id;
 
 use crate::app::{Origin, Owner};
 use crate::error::{Error, Refusal};
@@ -33,7 +33,7 @@ pub fn emit(
     now_ms: i64,
 ) -> Result<(), Error> {
     let listeners = endpoints::listening(tx, owner, kind)?;
-    let id = new_id("evt");
+    let id = ordered_id("evt");
     let body = json!({
         "id": id,
         "object": "event",

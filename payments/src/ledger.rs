@@ -46,22 +46,22 @@ struct Transfer<'a> {
 impl Transfer<'_> {
     // The primary key refuses the same transfer a second time, and with it the transaction that tried.
     fn post(&self, tx: &mut Tx<'_>, now_ms: i64) -> Result<(), Error> {
-        for (account, amount) in [(self.debit, self.amount), (self.credit, -self.amount)] {
-            tx.execute(
-                "insert into ledger_entries (transfer, account, merchant, livemode, currency, amount, intent, created_ms)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8)",
-                params![
-                    &self.name,
-                    account,
-                    &self.owner.merchant,
-                    self.owner.livemode,
-                    self.currency,
-                    amount,
-                    self.intent,
-                    now_ms,
-                ],
-            )?;
-        }
+        tx.execute(
+            "insert into ledger_entries (transfer, account, amount, merchant, livemode, currency, intent, created_ms)
+             values ($1, $2, $3, $6, $7, $8, $9, $10), ($1, $4, $5, $6, $7, $8, $9, $10)",
+            params![
+                &self.name,
+                self.debit,
+                self.amount,
+                self.credit,
+                -self.amount,
+                &self.owner.merchant,
+                self.owner.livemode,
+                self.currency,
+                self.intent,
+                now_ms,
+            ],
+        )?;
         Ok(())
     }
 

@@ -95,6 +95,7 @@ const MIGRATIONS: &[Migration] = &[
         include_str!("schema/0014_conversion.sql"),
     ),
     ("0015_refunds", include_str!("schema/0015_refunds.sql")),
+    ("0016_indexes", include_str!("schema/0016_indexes.sql")),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -61,6 +61,13 @@ pub fn new_id(prefix: &str) -> String {
     format!("{prefix}_{}", random_base62(24))
 }
 
+/// A new id of a row among many, without a secret: `prefix_` and 24 base62 characters that begin with the time
+/// ([`ordered_base62`]; 101 bit are random).
+#[must_use]
+pub fn ordered_id(prefix: &str) -> String {
+    format!("{prefix}_{}", ordered_base62(24))
+}
+
 /// Base62 of 32 bytes, 43 characters, most significant first.
 #[must_use]
 pub fn base62_of_32(bytes: &[u8; 32]) -> String {
