@@ -13,12 +13,12 @@ use crate::seal::Seal;
 pub const PARAM: &str = "payment_method_options[card][cvc_token]";
 
 /// Takes `cvc_token` out of the hash `payment_method_options[card]`.
-pub fn take(card: &mut Params) -> Result<Option<String>, Error> {
+pub fn take(card: &mut Params) -> Result<Option<Token>, Error> {
     let Some(token) = card.text("cvc_token", 200)? else {
         return Ok(None);
     };
     match Token::parse(&token) {
-        Ok(_) => Ok(Some(token)),
+        Ok(token) => Ok(Some(token)),
         Err(_) => Err(Refusal::no_such("token").param(PARAM).into()),
     }
 }
@@ -28,10 +28,10 @@ pub fn keep(
     tx: &mut Tx<'_>,
     seal: &Seal,
     confirmation: &str,
-    token: &str,
+    token: &Token,
     now_ms: i64,
 ) -> Result<(), Error> {
-    let sealed = seal.seal(confirmation, token.as_bytes());
+    let sealed = seal.seal(confirmation, token.expose().as_bytes());
     tx.execute(
         "insert into cvc_tokens (confirmation, sealed, created_ms) values ($1, $2, $3) on conflict do nothing",
         params![confirmation, sealed, now_ms],

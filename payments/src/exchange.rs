@@ -1,10 +1,10 @@
 //! Exchanges at the vault: a payment method's card becomes the right to send it once (a grant), or a stored card.
 
+use vault_api::Token;
 use vault_api::keys::hex;
 use vault_api::tokens::{Exchange, Exchanged, Purpose, Store, StoredCard};
 
 use crate::app::App;
-use crate::cvc_tokens;
 use crate::error::{Error, Refusal};
 use crate::intents::Intent;
 use crate::payment_methods::{PaymentMethod, holds_no_card};
@@ -15,23 +15,19 @@ use crate::vault::Failure;
 ///
 /// The same confirmation gets the same grant again, so that the grant itself is never stored. A token gives it to any
 /// confirmation of the intent (it has one use); a stored card and a published test token give each confirmation a grant
-/// of its own.
+/// of its own. `cvc_token`: what the confirmation brought for its saved card.
 pub async fn for_payment(
     app: &App,
     intent: &Intent,
     method: &PaymentMethod,
     confirmation: &str,
+    cvc_token: Option<Token>,
 ) -> Result<Exchanged, Error> {
     let source = method.source(&app.seal)?;
-    let has_one_use = vault_api::Token::parse(&source).is_ok();
+    let has_one_use = Token::parse(&source).is_ok();
     let part = if has_one_use { "" } else { confirmation };
     let parts = [intent.id.as_bytes(), source.as_bytes(), part.as_bytes()];
     let key = hex(&app.seal.mac("exchange", &parts));
-    let (seal, of) = (app.clone(), confirmation.to_owned());
-    let cvc_token = app
-        .store
-        .read(move |tx| cvc_tokens::find(tx, &seal.seal, &of))
-        .await?;
     let keep = method.sealed_token.is_some() && intent.details.setup_future_usage.is_some();
     let body = Exchange {
         source,

@@ -222,7 +222,7 @@ pub async fn carry_out(app: &App) -> Result<(), Error> {
         } else {
             Outcome::NotCharged
         };
-        outcome::settle(app, &attempt, outcome, None, None).await?;
+        outcome::settle(app, &attempt, outcome, (None, None), None).await?;
     }
     Ok(())
 }

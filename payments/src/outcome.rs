@@ -13,7 +13,8 @@ use crate::connectors::{Class, Decline, Payment, Verdict};
 use crate::cvc_tokens;
 use crate::error::Error;
 use crate::events;
-use crate::intents::Intent;
+use crate::intents::confirm::{Answer, Confirm};
+use crate::intents::{self, Intent};
 use crate::late;
 use crate::ledger;
 use crate::payment_methods::{self, PaymentMethod, forget_token};
@@ -77,15 +78,23 @@ impl Outcome {
     }
 }
 
-/// Commits an outcome; with `next` or `step_up`, the attempt or the authentication that follows is committed in the
-/// same transaction and the intent stays `processing`. False when somebody else had settled it before.
+/// What a settlement did.
+pub struct Settled {
+    /// False when somebody else had settled the attempt before.
+    pub changed: bool,
+    /// What the caller is told, where that is known with the outcome.
+    pub answer: Option<Answer>,
+}
+
+/// Commits an outcome. The attempt or the authentication that follows is committed in the same transaction, and the
+/// intent stays `processing`; so is the answer to the call that waits for the outcome (`wanted`).
 pub async fn settle(
     app: &App,
     attempt: &Attempt,
     outcome: Outcome,
-    next: Option<Attempt>,
-    step_up: Option<&Authentication>,
-) -> Result<bool, Error> {
+    (next, step_up): (Option<Attempt>, Option<&Authentication>),
+    wanted: Option<&Confirm>,
+) -> Result<Settled, Error> {
     let (attempt, outcome) = &judged(app, attempt, outcome);
     let name = outcome.name();
     app.metrics.count(
@@ -110,7 +119,8 @@ pub async fn settle(
         ),
     }
     let (shared, now_ms) = (app.clone(), app.clock.now_ms());
-    let step_up = step_up.cloned();
+    let (step_up, wanted) = (step_up.cloned(), wanted.cloned());
+    let subject = wanted.as_ref().map(|wanted| wanted.confirmation.clone());
     let blocked = match outcome {
         Outcome::Blocked(payment, _) => Some(payment.clone()),
         _ => None,
@@ -127,28 +137,41 @@ pub async fn settle(
             fees: &fees,
             authorisation_days,
             now_ms,
+            intent: None,
+            decline: None,
         };
         let is_over = step_up.is_none() && next.is_none();
         if is_over && !matches!(outcome, Outcome::Open | Outcome::Unknown(_)) {
             cvc_tokens::forget(step.tx, &step.attempt.confirmation)?;
         }
-        match &outcome {
-            Outcome::Open => Ok(false),
-            Outcome::Unknown(_) => step.unknown(),
-            Outcome::Approved(payment) => step.approved(payment),
-            Outcome::Declined(_) if step_up.is_some() => step.step_up(step_up.as_ref()),
-            Outcome::Declined(payment) => step.declined(payment, next.as_ref()),
-            Outcome::Blocked(payment, assessment) => step.blocked(payment, assessment),
-            Outcome::NotSent { .. } => step.failed(false, next.as_ref()),
-            Outcome::NotCharged => step.failed(true, None),
-        }
+        let changed = match &outcome {
+            Outcome::Open => false,
+            Outcome::Unknown(_) => step.unknown()?,
+            Outcome::Approved(payment) => step.approved(payment)?,
+            Outcome::Declined(_) if step_up.is_some() => step.step_up(step_up.as_ref())?,
+            Outcome::Declined(payment) => step.declined(payment, next.as_ref())?,
+            Outcome::Blocked(payment, assessment) => step.blocked(payment, assessment)?,
+            Outcome::NotSent { .. } => step.failed(false, next.as_ref())?,
+            Outcome::NotCharged => step.failed(true, None)?,
+        };
+        let is_decided = matches!(outcome, Outcome::Approved(_) | Outcome::Declined(_));
+        let answer = match (&wanted, step.intent.take()) {
+            (Some(wanted), Some(intent)) if changed && is_over && is_decided => {
+                wanted.answer(step.tx, &shared, &intent, step.decline.take())?
+            }
+            _ => None,
+        };
+        Ok::<_, Error>(Settled { changed, answer })
     };
     let settled = app.store.write(write).await?;
+    if let (Some(subject), Some(_)) = (subject, &settled.answer) {
+        subject.has_kept();
+    }
     app.deliver.notify_one();
     if name == "unknown" {
         app.resolve.notify_one();
     }
-    if let Some(payment) = blocked.filter(|_| settled) {
+    if let Some(payment) = blocked.filter(|_| settled.changed) {
         late::take_back(app, attempt, &payment).await?;
     }
     Ok(settled)
@@ -184,6 +207,10 @@ struct Step<'a, 'c> {
     /// How long the acquirer holds what is not captured.
     authorisation_days: i64,
     now_ms: i64,
+    /// The intent as it is left.
+    intent: Option<Intent>,
+    /// What the caller is told of a decline.
+    decline: Option<Value>,
 }
 
 impl Step<'_, '_> {
@@ -207,7 +234,8 @@ impl Step<'_, '_> {
             params![&self.attempt.id, self.now_ms.div_euclid(1000)],
         )?;
         if changed == 1 {
-            self.emit_intent("payment_intent.processing")?;
+            let intent = Intent::load(self.tx, &self.attempt.owner, &self.attempt.intent)?;
+            self.emit("payment_intent.processing", intent.object(self.seal))?;
         }
         Ok(changed == 1)
     }
@@ -231,9 +259,8 @@ impl Step<'_, '_> {
         } else {
             ("requires_capture", 0, attempt.amount)
         };
-        self.tx.execute(
-            "update payment_intents set status = $2, amount_received = $3, amount_capturable = $4, latest_charge = $5,
-                 last_payment_error = null where id = $1 and status = 'processing'",
+        let intent = self.move_intent(
+            "status = $2, amount_received = $3, amount_capturable = $4, latest_charge = $5, last_payment_error = null",
             params![&attempt.intent, status, received, capturable, &charge.id],
         )?;
         let carried = &attempt.carried;
@@ -246,9 +273,12 @@ impl Step<'_, '_> {
             authenticated,
             attempt.amount,
         )?;
-        self.keep_card()?;
-        let network = payment.facts.network_transaction_id.as_deref();
-        remember_network_transaction(self.tx, &attempt.payment_method, network)?;
+        self.keep_card(&intent)?;
+        // Only a card that is kept, or was, has the scheme's id to remember.
+        if carried.credential.is_some() {
+            let network = payment.facts.network_transaction_id.as_deref();
+            remember_network_transaction(self.tx, &attempt.payment_method, network)?;
+        }
         if captured {
             let rate = attempt.carried.conversion.as_ref();
             ledger::sale(self.tx, &charge, rate, self.fees, self.now_ms)?;
@@ -268,8 +298,7 @@ impl Step<'_, '_> {
         } else {
             "payment_intent.amount_capturable_updated"
         };
-        self.emit_intent(kind)?;
-        let intent = Intent::load(self.tx, &attempt.owner, &attempt.intent)?;
+        self.emit(kind, intent.object(self.seal))?;
         let session = intent.details.checkout_session.as_deref();
         lifecycle::complete(self.tx, self.app, session, &attempt.origin, self.now_ms)?;
         Ok(true)
@@ -277,28 +306,34 @@ impl Step<'_, '_> {
 
     // A stored card that was asked for is active when the vault itself saw the approval, not when we learned of it by
     // asking the acquirer.
-    fn keep_card(&mut self) -> Result<(), Error> {
+    fn keep_card(&mut self, intent: &Intent) -> Result<(), Error> {
         let attempt = self.attempt;
         if attempt.state == "unknown" {
             return forget_token(self.tx, &attempt.payment_method);
         }
-        let customer = Intent::load(self.tx, &attempt.owner, &attempt.intent)?.customer;
-        if !payment_methods::approved(self.tx, &attempt.payment_method, customer.as_deref())? {
+        let customer = intent.customer.as_deref();
+        if !payment_methods::approved(self.tx, &attempt.payment_method, customer)? {
             return Ok(());
         }
         let method = PaymentMethod::find(self.tx, &attempt.owner, &attempt.payment_method)?;
         let object = method
             .ok_or(Error::Internal("a payment method is gone"))?
             .object();
-        let (owner, origin) = (&attempt.owner, &attempt.origin);
-        events::emit(
-            self.tx,
-            owner,
-            "payment_method.attached",
-            object,
-            origin,
-            self.now_ms,
-        )
+        self.emit("payment_method.attached", object)
+    }
+
+    // Moves the intent out of `processing`; as it is then, also when somebody else had moved it.
+    fn move_intent(&mut self, sets: &str, values: &[store::Value]) -> Result<Intent, Error> {
+        let columns = intents::LISTED.columns;
+        let sql = format!(
+            "update payment_intents set {sets} where id = $1 and status = 'processing' returning {columns}"
+        );
+        let intent = match self.tx.first(&sql, values)? {
+            Some(row) => Intent::from_row(&row)?,
+            None => Intent::load(self.tx, &self.attempt.owner, &self.attempt.intent)?,
+        };
+        self.intent = Some(intent.clone());
+        Ok(intent)
     }
 
     // The issuer wants the buyer authenticated: no charge yet, and no failure.
@@ -332,6 +367,7 @@ impl Step<'_, '_> {
             None => {
                 forget_token(self.tx, &self.attempt.payment_method)?;
                 self.give_back(&error, Some(&charge.id))?;
+                self.decline = Some(error);
             }
         }
         Ok(true)
@@ -377,17 +413,16 @@ impl Step<'_, '_> {
 
     // There is no status `failed`: the intent asks for another payment method.
     fn give_back(&mut self, error: &Value, charge: Option<&str>) -> Result<(), Error> {
-        self.tx.execute(
-            "update payment_intents set status = 'requires_payment_method', payment_method = null,
-                 last_payment_error = $2, latest_charge = coalesce($3, latest_charge)
-             where id = $1 and status = 'processing'",
+        let intent = self.move_intent(
+            "status = 'requires_payment_method', payment_method = null, last_payment_error = $2,
+                 latest_charge = coalesce($3, latest_charge)",
             params![
                 &self.attempt.intent,
                 error.to_string(),
                 charge.map(str::to_owned)
             ],
         )?;
-        self.emit_intent("payment_intent.payment_failed")
+        self.emit("payment_intent.payment_failed", intent.object(self.seal))
     }
 
     fn charge(&self, payment: &Payment, decline: Option<&Decline>) -> Charge {
@@ -418,29 +453,14 @@ impl Step<'_, '_> {
         Ok(error)
     }
 
-    fn emit_intent(&mut self, kind: &str) -> Result<(), Error> {
-        let object =
-            Intent::load(self.tx, &self.attempt.owner, &self.attempt.intent)?.object(self.seal);
-        events::emit(
-            self.tx,
-            &self.attempt.owner,
-            kind,
-            object,
-            &self.attempt.origin,
-            self.now_ms,
-        )
-    }
-
     fn emit_charge(&mut self, kind: &str, id: &str) -> Result<(), Error> {
         let charge = Charge::find(self.tx, &self.attempt.owner, id)?;
         let object = charge.ok_or(Error::Internal("a charge is gone"))?.object();
-        events::emit(
-            self.tx,
-            &self.attempt.owner,
-            kind,
-            object,
-            &self.attempt.origin,
-            self.now_ms,
-        )
+        self.emit(kind, object)
+    }
+
+    fn emit(&mut self, kind: &str, object: Value) -> Result<(), Error> {
+        let Attempt { owner, origin, .. } = self.attempt;
+        events::emit(self.tx, owner, kind, object, origin, self.now_ms)
     }
 }

@@ -97,10 +97,10 @@ impl PaymentMethod {
         row.as_ref().map(Self::from_row).transpose()
     }
 
-    /// Stores it; the same id twice is once.
-    pub fn insert(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+    /// Stores it; the same id twice is once: false when it was there.
+    pub fn insert(&self, tx: &mut Tx<'_>) -> Result<bool, Error> {
         let card = self.card.as_ref();
-        tx.execute(
+        let inserted = tx.execute(
             "insert into payment_methods (id, merchant, livemode, created_ms, sealed_token, brand, last4, exp_month,
                  exp_year, metadata)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
@@ -117,7 +117,7 @@ impl PaymentMethod {
                 json!(self.metadata).to_string(),
             ],
         )?;
-        Ok(())
+        Ok(inserted == 1)
     }
 
     /// That an intent of this customer (or of none) may be paid with it.

@@ -140,7 +140,7 @@ async fn resolve(app: &App, attempt: &Attempt) -> Result<(), Error> {
     let open = matches!(outcome, Outcome::Open);
     if !open {
         let unknown = matches!(outcome, Outcome::Unknown(_));
-        outcome::settle(app, attempt, outcome, None, None).await?;
+        outcome::settle(app, attempt, outcome, (None, None), None).await?;
         if !unknown {
             return Ok(());
         }

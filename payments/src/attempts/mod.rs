@@ -7,7 +7,7 @@ mod send;
 
 use serde_json::{Value, json};
 use store::{Row, Tx, params};
-use vault_api::ids::new_id;
+use vault_api::ids::ordered_id;
 
 use crate::app::{App, Origin, Owner};
 use crate::connectors::Acquirer;
@@ -22,7 +22,7 @@ use crate::three_ds::Authentication;
 use crate::three_ds::carried::Carried;
 
 pub use ask::{adopt, ask, known, reverse};
-pub use run::{run, verdict};
+pub use run::{last, run, verdict};
 pub use send::close;
 
 /// The columns that [`Attempt::from_row`] reads.
@@ -66,13 +66,13 @@ impl Attempt {
     ) -> Self {
         let now_ms = app.clock.now_ms();
         Self {
-            id: new_id("att"),
+            id: ordered_id("att"),
             intent: intent.id.clone(),
             owner: intent.owner.clone(),
-            confirmation: wanted.confirmation.clone(),
+            confirmation: wanted.confirmation.id.clone(),
             payment_method: method.id.clone(),
             acquirer: acquirer.name().to_owned(),
-            reference: new_id("ref"),
+            reference: ordered_id("ref"),
             amount: intent.amount,
             currency: intent.currency.clone(),
             capture: intent.capture_method != "manual",
@@ -96,13 +96,13 @@ impl Attempt {
     ) -> Self {
         let now_ms = app.clock.now_ms();
         Self {
-            id: new_id("att"),
+            id: ordered_id("att"),
             intent: authentication.intent.clone(),
             owner: authentication.owner.clone(),
             confirmation: authentication.confirmation.clone(),
             payment_method: authentication.payment_method.clone(),
             acquirer: acquirer.name().to_owned(),
-            reference: new_id("ref"),
+            reference: ordered_id("ref"),
             amount: authentication.amount,
             currency: authentication.currency.clone(),
             capture: true,
@@ -121,8 +121,8 @@ impl Attempt {
     fn following(&self, app: &App, acquirer: &Acquirer) -> Self {
         let now_ms = app.clock.now_ms();
         Self {
-            id: new_id("att"),
-            reference: new_id("ref"),
+            id: ordered_id("att"),
+            reference: ordered_id("ref"),
             ordinal: self.ordinal + 1,
             acquirer: acquirer.name().to_owned(),
             created_ms: now_ms,
@@ -231,18 +231,14 @@ pub async fn of_confirmation(app: &App, confirmation: &str) -> Result<Vec<Attemp
             .map(Attempt::from_row)
             .collect()
     };
-    app.store.read(read).await
+    app.store.look_up(read).await
 }
 
 /// Open attempts whose time has come, put off by `lease_s` so that nobody else takes them meanwhile.
 pub async fn due(app: &App, lease_s: i64) -> Result<Vec<Attempt>, Error> {
     let now = app.clock.now();
     let take = move |tx: &mut Tx<'_>| -> Result<Vec<Attempt>, Error> {
-        let skip_locked = if tx.is_postgres() {
-            "for update skip locked"
-        } else {
-            ""
-        };
+        let skip_locked = tx.skip_locked();
         let sql = format!(
             "update attempts set next_check_at = $2, checks = checks + 1 where id in (
                  select id from attempts where state in ('sending', 'unknown') and next_check_at <= $1

@@ -8,19 +8,22 @@ use super::{Attempt, of_confirmation};
 use crate::app::App;
 use crate::error::Error;
 use crate::intents::Intent;
+use crate::intents::confirm::{Answer, Confirm};
 use crate::outcome::{self, Outcome};
 use crate::risk;
 use crate::routing::{self, limits};
 use crate::three_ds;
 
 /// Sends the first attempt (or, when it is not `fresh`, asks the vault what became of it), then goes on with the
-/// next acquirer for as long as nothing was decided. The last attempt, settled.
+/// next acquirer for as long as nothing was decided. The answer to the call that waits for it (`wanted`), where the last
+/// attempt was settled with it.
 pub async fn run(
     app: &App,
     first: Attempt,
     fresh: bool,
     grant: Option<GrantInfo>,
-) -> Result<Attempt, Error> {
+    wanted: Option<&Confirm>,
+) -> Result<Option<Answer>, Error> {
     let (mut current, mut send_it) = (first, fresh);
     let mut tried = vec![current.acquirer.clone()];
     let mut cvc = grant.as_ref().is_some_and(|grant| grant.cvc);
@@ -69,20 +72,24 @@ pub async fn run(
             Some(_) if next.is_none() => three_ds::step_up(app, &current, &outcome),
             _ => None,
         };
-        let settled =
-            outcome::settle(app, &current, outcome, next.clone(), step_up.as_ref()).await?;
-        match next.filter(|_| settled) {
-            None => break,
+        let follows = (next.clone(), step_up.as_ref());
+        let settled = outcome::settle(app, &current, outcome, follows, wanted).await?;
+        match next.filter(|_| settled.changed) {
+            None => return Ok(settled.answer),
             Some(next) => {
                 tried.push(next.acquirer.clone());
                 (current, send_it) = (next, true);
             }
         }
     }
-    let last = of_confirmation(app, &current.confirmation).await?;
-    last.into_iter()
-        .last()
-        .ok_or(Error::Internal("an attempt is gone"))
+    Ok(None)
+}
+
+/// The last attempt of a confirmation.
+pub async fn last(app: &App, confirmation: &str) -> Result<Attempt, Error> {
+    let all = of_confirmation(app, confirmation).await?;
+    let last = all.into_iter().last();
+    last.ok_or(Error::Internal("an attempt is gone"))
 }
 
 /// What the confirmation's caller is told: nothing wrong, or the decline.
@@ -93,7 +100,7 @@ pub async fn verdict(app: &App, attempt: &Attempt) -> Result<(), Error> {
     let (owner, id) = (attempt.owner.clone(), attempt.intent.clone());
     let intent = app
         .store
-        .read(move |tx: &mut Tx<'_>| Intent::load(tx, &owner, &id))
+        .look_up(move |tx: &mut Tx<'_>| Intent::load(tx, &owner, &id))
         .await?;
     error["payment_intent"] = intent.object(&app.seal);
     Err(Error::Card(error))

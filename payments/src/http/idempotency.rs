@@ -4,8 +4,13 @@
 //! works on it. A claim whose lease has run out was interrupted: the next call with the key takes the lease and runs
 //! the same work for the same subject, which finds what is already done. Two workers at once are harmless: each step
 //! is a conditional update, and the vault sends an attempt once.
+//!
+//! Work that changes nothing here before its first transaction claims its key in that transaction ([`run_claiming`]): a
+//! commit less.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::response::{IntoResponse as _, Response};
@@ -17,7 +22,7 @@ use store::idempotency::{self, Claim};
 use store::{Tx, params};
 
 use super::call::Call;
-use crate::app::{App, Owner};
+use crate::app::{App, Owner, Shared};
 use crate::error::{Error, Refusal};
 
 const KEPT_SECONDS: i64 = 24 * 60 * 60;
@@ -33,9 +38,26 @@ where
     F: FnOnce(Call, String) -> W + Send + 'static,
     W: Future<Output = Result<Value, Error>> + Send + 'static,
 {
+    in_task(call, move |call| claimed(call, prefix, work)).await
+}
+
+/// [`run`] for work that claims the key itself, with [`Subject::claim`] in the first transaction that changes anything.
+pub async fn run_claiming<F, W>(call: Call, prefix: &'static str, work: F) -> Response
+where
+    F: FnOnce(Call, Subject) -> W + Send + 'static,
+    W: Future<Output = Result<Value, Error>> + Send + 'static,
+{
+    in_task(call, move |call| claiming(call, prefix, work)).await
+}
+
+async fn in_task<F, W>(call: Call, work: F) -> Response
+where
+    F: FnOnce(Call) -> W + Send + 'static,
+    W: Future<Output = Result<Response, Error>> + Send + 'static,
+{
     let task = async move {
         let echoed = call.origin.idempotency_key.clone();
-        let mut response = match claimed(call, prefix, work).await {
+        let mut response = match work(call).await {
             Ok(response) => response,
             Err(error) => error.into_response(),
         };
@@ -53,26 +75,145 @@ where
     F: FnOnce(Call, String) -> W,
     W: Future<Output = Result<Value, Error>>,
 {
-    let Some(key) = call.origin.idempotency_key.clone() else {
-        let subject = vault_api::ids::new_id(prefix);
-        return work(call, subject)
-            .await
-            .map(|body| axum::Json(body).into_response());
+    let Some(claim) = Held::of(&call) else {
+        let subject = vault_api::ids::ordered_id(prefix);
+        return plain(Box::pin(work(call, subject)).await);
     };
     let app = call.app.clone();
-    let claim = Held {
-        scope: scope(&call.owner, call.browser),
-        key,
-    };
     let subject = match claim.take(&app, call.hash, prefix).await? {
         Taken::Work(subject) => subject,
         Taken::Replay(status, sealed) => return claim.replay(&app, status, &sealed),
     };
-    let result = tokio::select! {
-        result = work(call, subject) => result,
-        never = claim.keep_leased(&app) => match never {},
+    let result = claim.leased_for(&app, work(call, subject)).await;
+    claim.settle(&app, None, result).await
+}
+
+async fn claiming<F, W>(call: Call, prefix: &'static str, work: F) -> Result<Response, Error>
+where
+    F: FnOnce(Call, Subject) -> W,
+    W: Future<Output = Result<Value, Error>>,
+{
+    let fresh = vault_api::ids::ordered_id(prefix);
+    let Some(claim) = Held::of(&call) else {
+        return plain(Box::pin(work(call, Subject::fresh(fresh, None))).await);
     };
-    claim.settle(&app, result).await
+    let app = call.app.clone();
+    let subject = if claim.is_known(&app).await? {
+        match claim.take(&app, call.hash, prefix).await? {
+            Taken::Work(subject) => Subject::resumed(subject),
+            Taken::Replay(status, sealed) => return claim.replay(&app, status, &sealed),
+        }
+    } else {
+        Subject::fresh(fresh, Some((claim.clone(), call.hash)))
+    };
+    let result = claim.leased_for(&app, work(call, subject.clone())).await;
+    claim.settle(&app, Some(&subject), result).await
+}
+
+fn plain(result: Result<Value, Error>) -> Result<Response, Error> {
+    result.map(|body| axum::Json(body).into_response())
+}
+
+/// What a call makes, by its id, and the key that is claimed with it.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    pub id: String,
+    /// Nothing can have been done for it before.
+    pub is_fresh: bool,
+    key: Option<Arc<Key>>,
+}
+
+/// A fresh subject's key, and what of it is committed.
+#[derive(Debug)]
+struct Key {
+    held: Held,
+    hash: [u8; 32],
+    is_claimed: AtomicBool,
+    is_answered: AtomicBool,
+}
+
+impl Subject {
+    // Of a call that was begun before: its key is claimed.
+    fn resumed(id: String) -> Self {
+        Self {
+            id,
+            is_fresh: false,
+            key: None,
+        }
+    }
+
+    fn fresh(id: String, key: Option<(Held, [u8; 32])>) -> Self {
+        let key = key.map(|(held, hash)| {
+            Arc::new(Key {
+                held,
+                hash,
+                is_claimed: AtomicBool::new(false),
+                is_answered: AtomicBool::new(false),
+            })
+        });
+        Self {
+            id,
+            is_fresh: true,
+            key,
+        }
+    }
+
+    /// Claims the key, if it is not claimed yet: in the first transaction that changes anything. Refused when another call
+    /// came first.
+    pub fn claim(&self, tx: &mut Tx<'_>, now: i64) -> Result<(), Error> {
+        let Some(key) = self.key.as_ref().filter(|key| !is_set(&key.is_claimed)) else {
+            return Ok(());
+        };
+        match key.held.claim(tx, &key.hash, &self.id, now)? {
+            Claim::New => Ok(()),
+            Claim::Mismatch => Err(mismatch()),
+            // Its answer is there for the next one who asks.
+            Claim::Open | Claim::Replay { .. } => Err(in_use()),
+        }
+    }
+
+    /// That transaction is committed.
+    pub fn has_claimed(&self) {
+        if let Some(key) = &self.key {
+            key.is_claimed.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Keeps the answer for replays, in the transaction that makes it true.
+    pub fn keep(
+        &self,
+        tx: &mut Tx<'_>,
+        app: &Shared,
+        answer: &Result<Value, Error>,
+    ) -> Result<(), Error> {
+        let (status, body) = told(answer);
+        match &self.key {
+            Some(key) if is_kept(status) => key.held.keep(tx, app, status, &body),
+            _ => Ok(()),
+        }
+    }
+
+    /// That transaction is committed.
+    pub fn has_kept(&self) {
+        if let Some(key) = &self.key {
+            key.is_answered.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+fn is_set(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::SeqCst)
+}
+
+fn told(result: &Result<Value, Error>) -> (StatusCode, String) {
+    match result {
+        Ok(body) => (StatusCode::OK, body.to_string()),
+        Err(error) => (error.status(), error.body().to_string()),
+    }
+}
+
+fn is_kept(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::PAYMENT_REQUIRED
 }
 
 // A browser's keys are its own: it can neither take nor see what the merchant's server uses.
@@ -85,8 +226,8 @@ fn scope(owner: &Owner, browser: bool) -> String {
     )
 }
 
-/// A claimed key.
-#[derive(Clone)]
+/// A key, claimed or about to be.
+#[derive(Debug, Clone)]
 struct Held {
     scope: String,
     key: String,
@@ -100,31 +241,30 @@ enum Taken {
 }
 
 impl Held {
+    fn of(call: &Call) -> Option<Self> {
+        let key = call.origin.idempotency_key.clone()?;
+        let scope = scope(&call.owner, call.browser);
+        Some(Self { scope, key })
+    }
+
     async fn take(&self, app: &App, hash: [u8; 32], prefix: &'static str) -> Result<Taken, Error> {
         let (held, now) = (self.clone(), app.clock.now());
-        let fresh = vault_api::ids::new_id(prefix);
+        let fresh = vault_api::ids::ordered_id(prefix);
         let claim = move |tx: &mut Tx<'_>| -> Result<Taken, Error> {
-            let (scope, key, expires) = (&held.scope, &held.key, now + KEPT_SECONDS);
-            match idempotency::claim(tx, scope, key, &hash, now, expires)? {
-                Claim::New => {
-                    tx.execute(
-                        "delete from claims where scope = $1 and key = $2",
-                        params![scope, key],
-                    )?;
-                    tx.execute(
-                        "insert into claims (scope, key, subject, leased_until_ms, expires_at)
-                         values ($1, $2, $3, $4, $5)",
-                        params![scope, key, &fresh, lease_end(), expires],
-                    )?;
-                    Ok(Taken::Work(fresh.clone()))
-                }
+            match held.claim(tx, &hash, &fresh, now)? {
+                Claim::New => Ok(Taken::Work(fresh.clone())),
                 Claim::Replay { status, body } => Ok(Taken::Replay(status, body)),
                 Claim::Mismatch => Err(mismatch()),
                 Claim::Open => {
                     let row = tx.first(
                         "update claims set leased_until_ms = $3
                          where scope = $1 and key = $2 and leased_until_ms < $4 returning subject",
-                        params![scope, key, lease_end(), Clock::system().now_ms()],
+                        params![
+                            &held.scope,
+                            &held.key,
+                            lease_end(),
+                            Clock::system().now_ms()
+                        ],
                     )?;
                     let subject = row.ok_or_else(in_use)?.get(0)?;
                     tracing::info!("an interrupted call is resumed");
@@ -133,6 +273,50 @@ impl Held {
             }
         };
         app.store.write(claim).await
+    }
+
+    /// Whether the key was claimed before.
+    async fn is_known(&self, app: &App) -> Result<bool, Error> {
+        let held = self.clone();
+        let read = move |tx: &mut Tx<'_>| -> Result<bool, Error> {
+            Ok(idempotency::is_known(tx, &held.scope, &held.key)?)
+        };
+        app.store.look_up(read).await
+    }
+
+    // A new claim names its subject and is leased.
+    fn claim(
+        &self,
+        tx: &mut Tx<'_>,
+        hash: &[u8; 32],
+        subject: &str,
+        now: i64,
+    ) -> Result<Claim, Error> {
+        let (scope, key, expires) = (&self.scope, &self.key, now + KEPT_SECONDS);
+        let claim = idempotency::claim(tx, scope, key, hash, now, expires)?;
+        if claim == Claim::New {
+            tx.execute(
+                "insert into claims (scope, key, subject, leased_until_ms, expires_at) values ($1, $2, $3, $4, $5)
+                 on conflict (scope, key) do update
+                 set subject = excluded.subject, leased_until_ms = excluded.leased_until_ms,
+                     expires_at = excluded.expires_at",
+                params![scope, key, subject, lease_end(), expires],
+            )?;
+        }
+        Ok(claim)
+    }
+
+    /// What `work` comes to; the lease is held meanwhile.
+    async fn leased_for<W>(&self, app: &App, work: W) -> Result<Value, Error>
+    where
+        W: Future<Output = Result<Value, Error>>,
+    {
+        // On the heap: a payment's future is large, and would be moved with each future that it is a part of.
+        let work = Box::pin(work);
+        tokio::select! {
+            result = work => result,
+            never = self.keep_leased(app) => match never {},
+        }
     }
 
     /// Holds the lease for as long as it is polled.
@@ -159,33 +343,67 @@ impl Held {
 
     /// 2xx and 402 are kept for replays. Another refusal did nothing: the key is given back. A fault of ours leaves
     /// the claim open and unleased, so that the next call goes on where this one stopped.
-    async fn settle(&self, app: &App, result: Result<Value, Error>) -> Result<Response, Error> {
-        let (status, body) = match &result {
-            Ok(body) => (StatusCode::OK, body.to_string()),
-            Err(error) => (error.status(), error.body().to_string()),
-        };
+    async fn settle(
+        &self,
+        app: &App,
+        subject: Option<&Subject>,
+        result: Result<Value, Error>,
+    ) -> Result<Response, Error> {
+        let (status, body) = told(&result);
+        let key = subject.and_then(|subject| subject.key.as_ref());
+        let unclaimed = key.is_some_and(|key| !is_set(&key.is_claimed));
         if status.is_server_error() {
-            self.lease_until(app, 0).await?;
-            return result.map(|body| axum::Json(body).into_response());
-        }
-        let keep = status.is_success() || status == StatusCode::PAYMENT_REQUIRED;
-        let sealed = app.seal.seal(&self.aad(), body.as_bytes());
-        let held = self.clone();
-        let finish = move |tx: &mut Tx<'_>| -> Result<(), Error> {
-            let (scope, key) = (&held.scope, &held.key);
-            if keep {
-                idempotency::complete(tx, scope, key, status.as_u16(), &sealed)?;
-            } else {
-                idempotency::release(tx, scope, key)?;
+            if !unclaimed {
+                self.lease_until(app, 0).await?;
             }
-            tx.execute(
-                "delete from claims where scope = $1 and key = $2",
-                params![scope, key],
-            )?;
-            Ok(())
+            return plain(result);
+        }
+        let nothing_to_write = if is_kept(status) {
+            key.is_some_and(|key| is_set(&key.is_answered))
+        } else {
+            unclaimed
+        };
+        if nothing_to_write {
+            return Ok(answer(status, body.into()));
+        }
+        let subject = subject.filter(|_| unclaimed).cloned();
+        let (held, shared, text) = (self.clone(), app.clone(), body.clone());
+        let finish = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            if let Some(subject) = &subject
+                && subject.claim(tx, shared.clock.now()).is_err()
+            {
+                // Another call with the key came first: the answer that it gets stands.
+                return Ok(());
+            }
+            if is_kept(status) {
+                held.keep(tx, &shared, status, &text)
+            } else {
+                idempotency::release(tx, &held.scope, &held.key)?;
+                held.forget_subject(tx)
+            }
         };
         app.store.write(finish).await?;
         Ok(answer(status, body.into()))
+    }
+
+    fn keep(
+        &self,
+        tx: &mut Tx<'_>,
+        app: &Shared,
+        status: StatusCode,
+        body: &str,
+    ) -> Result<(), Error> {
+        let sealed = app.seal.seal(&self.aad(), body.as_bytes());
+        idempotency::complete(tx, &self.scope, &self.key, status.as_u16(), &sealed)?;
+        self.forget_subject(tx)
+    }
+
+    fn forget_subject(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        tx.execute(
+            "delete from claims where scope = $1 and key = $2",
+            params![&self.scope, &self.key],
+        )?;
+        Ok(())
     }
 
     fn replay(&self, app: &App, status: u16, sealed: &[u8]) -> Result<Response, Error> {

@@ -1,16 +1,18 @@
-//! A confirmation begins: in one transaction, before anything is sent, the intent is taken, the fraud rules judge the
-//! payment, and the first attempt or the authentication that comes before it is stored.
+//! A confirmation begins: in one transaction, before anything is sent, its key is claimed, the payment method is stored, the
+//! intent is taken, the fraud rules judge the payment, and the first attempt or the authentication that comes before it is
+//! stored.
 
+use serde_json::json;
 use store::{Tx, params};
 use vault_api::tokens::{CardSummary, Exchanged, TestRisk};
 
 use super::Intent;
-use super::confirm::Confirm;
+use super::confirm::{Confirm, Paying};
 use crate::app::App;
 use crate::attempts::Attempt;
 use crate::conversion;
 use crate::error::Error;
-use crate::payment_methods::{PaymentMethod, remember_card, remember_stored_card};
+use crate::payment_methods::{remember_card, remember_stored_card};
 use crate::risk::{self, Assessment};
 use crate::routing::{self, limits};
 use crate::three_ds::{self, Authentication};
@@ -27,8 +29,7 @@ pub enum Begun {
 pub struct Beginning {
     app: App,
     wanted: Confirm,
-    intent: Intent,
-    method: PaymentMethod,
+    paying: Paying,
     card: CardSummary,
     /// The stored card that came into being with it.
     stored: Option<String>,
@@ -38,21 +39,18 @@ pub struct Beginning {
 }
 
 impl Beginning {
-    pub fn new(
-        app: &App,
-        wanted: &Confirm,
-        intent: &Intent,
-        method: &PaymentMethod,
-        exchanged: &Exchanged,
-    ) -> Self {
-        let stored = || method.stored_card.clone();
+    pub fn new(app: &App, wanted: &Confirm, mut paying: Paying, exchanged: &Exchanged) -> Self {
+        let counted = exchanged.fingerprint.clone();
+        let card = exchanged.card.clone();
+        if paying.is_new {
+            paying.method.card = Some(card.clone());
+        }
         Self {
             app: app.clone(),
             wanted: wanted.clone(),
-            counted: exchanged.fingerprint.clone().or_else(stored),
-            intent: intent.clone(),
-            method: method.clone(),
-            card: exchanged.card.clone(),
+            counted: counted.or_else(|| paying.method.stored_card.clone()),
+            paying,
+            card,
             stored: exchanged.stored_card.as_ref().map(|card| card.id.clone()),
             test_risk: exchanged.test_risk,
         }
@@ -60,32 +58,36 @@ impl Beginning {
 
     /// Takes, judges and stores.
     pub async fn commit(self) -> Result<Begun, Error> {
-        let store = self.app.store.clone();
-        store.write(move |tx: &mut Tx<'_>| self.begin(tx)).await
+        let (store, subject) = (self.app.store.clone(), self.wanted.confirmation.clone());
+        let write = move |tx: &mut Tx<'_>| self.begin(tx);
+        let begun = store.write(write).await?;
+        subject.has_claimed();
+        Ok(begun)
     }
 
     fn begin(&self, tx: &mut Tx<'_>) -> Result<Begun, Error> {
-        self.take(tx)?;
-        let (app, intent) = (&self.app, &self.intent);
+        let app = &self.app;
+        self.wanted.confirmation.claim(tx, app.clock.now())?;
+        let intent = &self.take(tx)?;
         let now_ms = app.clock.now_ms();
-        let judged = self.risk_facts();
+        let judged = self.risk_facts(intent);
         let assessment = risk::before(tx, &app.risk, &judged, now_ms)?;
         if assessment.blocks() {
             risk::note(app, &assessment);
         }
-        let confirmation = &self.wanted.confirmation;
+        let (confirmation, method) = (&self.wanted.confirmation.id, &self.paying.method);
         let facts = routing::Facts {
             brand: Some(self.card.brand.clone()),
             risk: assessment.level().into(),
-            ..routing::facts(app, intent, &self.method, confirmation)
+            ..routing::facts(app, intent, method, confirmation)
         };
         let first = routing::first(app, &facts)?;
         if !assessment.blocks() && three_ds::comes_first(app, intent) {
-            let begun = self.authentication(first.name(), &assessment)?;
+            let begun = self.authentication(intent, first.name(), &assessment)?;
             begun.insert(tx)?;
             return Ok(Begun::Authenticating(begun));
         }
-        let mut attempt = Attempt::new(app, first, &self.wanted, intent, &self.method);
+        let mut attempt = Attempt::new(app, first, &self.wanted, intent, method);
         attempt.carried.exemption =
             three_ds::exemption(app, tx, intent, &judged, assessment.level())?;
         attempt.carried.risk = Some(assessment);
@@ -94,63 +96,79 @@ impl Beginning {
         Ok(Begun::Sending(attempt))
     }
 
-    fn take(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        let (intent, method) = (&self.intent, &self.method.id);
-        // Whoever changed amount or state since it was read wins; this confirmation begins again with a new call.
+    // Whoever changed amount or state since the card was exchanged wins; this confirmation begins again with a new call.
+    fn take(&self, tx: &mut Tx<'_>) -> Result<Intent, Error> {
+        let (app, method) = (&self.app, &self.paying.method);
+        let (mut intent, changed) = self.wanted.confirmable(tx, app)?;
+        if intent.status == "requires_action" {
+            intent.reopen(tx)?;
+        }
+        if changed {
+            tx.execute(
+                "update payment_intents set details = $2 where id = $1",
+                params![&intent.id, json!(intent.details).to_string()],
+            )?;
+        }
+        self.wanted.keep_cvc_token(tx, app)?;
+        let exchanged_for = &self.paying.intent;
         let moved = tx.execute(
             "update payment_intents set status = 'processing', payment_method = $2, last_payment_error = null
              where id = $1 and status in ('requires_payment_method', 'requires_confirmation')
                and amount = $3 and currency = $4",
-            params![&intent.id, method, intent.amount, &intent.currency],
+            params![&intent.id, &method.id, exchanged_for.amount, &exchanged_for.currency],
         )?;
         if moved == 0 {
             let intent = Intent::load(tx, &intent.owner, &intent.id)?;
-            return Err(intent.unexpected_state(&self.app.seal, "confirm"));
+            return Err(intent.unexpected_state(&app.seal, "confirm"));
         }
-        remember_card(tx, method, &self.card)?;
+        let inserted = self.paying.is_new && method.insert(tx)?;
+        if !inserted {
+            remember_card(tx, &method.id, &self.card)?;
+        }
         if let Some(stored) = &self.stored {
-            remember_stored_card(tx, method, stored)?;
+            remember_stored_card(tx, &method.id, stored)?;
         }
         if let Some(counted) = &self.counted {
-            let (owner, confirmation) = (&intent.owner, &self.wanted.confirmation);
-            let (brand, now_ms) = (&self.card.brand, self.app.clock.now_ms());
+            let (owner, confirmation) = (&intent.owner, &self.wanted.confirmation.id);
+            let (brand, now_ms) = (&self.card.brand, app.clock.now_ms());
             limits::remember(tx, owner, confirmation, counted, brand, now_ms)?;
         }
-        Ok(())
+        Ok(intent)
     }
 
-    fn risk_facts(&self) -> risk::Facts {
-        let details = &self.intent.details;
+    fn risk_facts(&self, intent: &Intent) -> risk::Facts {
+        let details = &intent.details;
         // Tries on one intent are one buyer's, whatever else is known.
         let session = details.buyer_session.as_ref();
         let session = session.or(details.checkout_session.as_ref());
         risk::Facts {
-            owner: self.intent.owner.clone(),
-            confirmation: self.wanted.confirmation.clone(),
-            amount: self.intent.amount,
-            currency: self.intent.currency.clone(),
+            owner: intent.owner.clone(),
+            confirmation: self.wanted.confirmation.id.clone(),
+            amount: intent.amount,
+            currency: intent.currency.clone(),
             brand: self.card.brand.clone(),
             card: self.counted.clone(),
             address: details.buyer_address.clone(),
-            session: session.unwrap_or(&self.intent.id).clone(),
+            session: session.unwrap_or(&intent.id).clone(),
             test: self.test_risk,
         }
     }
 
     fn authentication(
         &self,
+        intent: &Intent,
         acquirer: &str,
         assessment: &Assessment,
     ) -> Result<Authentication, Error> {
-        let (app, intent) = (&self.app, &self.intent);
+        let app = &self.app;
         let asked = intent.details.request_three_d_secure.as_deref();
         let return_url = three_ds::carried::return_url(intent);
         let begin = three_ds::record::Begin {
             owner: &intent.owner,
             cause: &self.wanted.origin,
             intent: &intent.id,
-            confirmation: &self.wanted.confirmation,
-            payment_method: &self.method.id,
+            confirmation: &self.wanted.confirmation.id,
+            payment_method: &self.paying.method.id,
             acquirer,
             amount: intent.amount,
             currency: &intent.currency,

@@ -2,17 +2,19 @@
 //!
 //! A confirmation has an id (the subject of its idempotency claim), which its attempts carry: an interrupted one is
 //! resumed by finding them. Its first step is always the exchange, whose key depends on intent and token alone, so
-//! that it gives the same grant again; the grant itself is never stored.
+//! that it gives the same grant again; the grant itself is never stored. Until then nothing is written: the first
+//! transaction ([`super::begin`]) claims the key, stores the payment method, takes the intent and stores the attempt.
 
 use axum::extract::Path;
 use axum::response::Response;
-use serde_json::{Value, json};
-use store::{Tx, params};
+use serde_json::Value;
+use store::Tx;
+use vault_api::Token;
 use vault_api::tokens::{Exchanged, GrantInfo};
 
 use super::begin::{Beginning, Begun};
 use super::{Details, Intent};
-use crate::app::{App, Origin, Owner};
+use crate::app::{App, Origin, Owner, Shared};
 use crate::attempts::{self, Attempt};
 use crate::checkout::lifecycle;
 use crate::conversion;
@@ -22,7 +24,7 @@ use crate::exchange;
 use crate::http::browser::reduce;
 use crate::http::call::Call;
 use crate::http::expand::Expand;
-use crate::http::idempotency;
+use crate::http::idempotency::{self, Subject};
 use crate::http::params::Params;
 use crate::payment_methods::{PaymentMethod, published_token, take_token};
 use crate::risk::address::{self, Told};
@@ -68,7 +70,7 @@ pub struct Options {
     setup_future_usage: Option<&'static str>,
     request_three_d_secure: Option<&'static str>,
     /// The security code of a saved card, given again. Of this confirmation alone: the intent does not have it.
-    cvc_token: Option<String>,
+    cvc_token: Option<Token>,
     error_on_requires_action: Option<bool>,
     use_stripe_sdk: Option<bool>,
     told: Told,
@@ -103,9 +105,9 @@ impl Options {
         Err(Refusal::plain(message).param(cvc_tokens::PARAM).into())
     }
 
-    /// Writes them into the intent's details; false when they say nothing.
+    /// Writes them into the intent's details; false when they change nothing.
     pub fn apply(&self, details: &mut Details) -> bool {
-        let before = json!(details);
+        let before = details.clone();
         if let Some(off_session) = self.off_session {
             details.off_session = Some(off_session);
         }
@@ -130,7 +132,7 @@ impl Options {
         if let Some(session) = &self.told.session {
             details.buyer_session = Some(session.clone());
         }
-        before != json!(details)
+        before != *details
     }
 }
 
@@ -161,45 +163,73 @@ pub struct Confirm {
     pub owner: Owner,
     pub origin: Origin,
     pub intent: String,
-    /// Its id, which its attempts carry.
-    pub confirmation: String,
+    /// Its id, which its attempts carry, and the key that is claimed with it.
+    pub confirmation: Subject,
     pub source: Option<Source>,
     pub options: Options,
+    pub reply: Reply,
 }
+
+/// How the caller is answered.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub expand: Expand,
+    /// A browser sees less.
+    pub browser: bool,
+}
+
+/// What a confirmation came to: the intent, or a decline ([`Error::Card`]).
+pub type Answer = Result<Value, Error>;
 
 /// `POST /v1/payment_intents/{id}/confirm`
 pub async fn route(Path(id): Path<String>, call: Call) -> Response {
-    idempotency::run(call, "cnf", |mut call, confirmation| async move {
+    idempotency::run_claiming(call, "cnf", |mut call, confirmation| async move {
         let source = Source::take(&mut call.params)?;
         let mut options = Options::take(&mut call.params)?;
         let expand = Expand::parse(&mut call.params)?;
         let seen = address::of_browser(&call);
         call.params.finish()?;
         let browser = call.browser;
-        address::admit(&call.app, &call.owner, seen.as_deref(), &confirmation).await?;
+        address::admit(&call.app, &call.owner, seen.as_deref(), &confirmation.id).await?;
         options.told.address = seen.or(options.told.address);
         let Call {
             app, owner, origin, ..
         } = call;
         let wanted = Confirm {
-            owner: owner.clone(),
+            owner,
             origin,
-            intent: id.clone(),
+            intent: id,
             confirmation,
             source,
             options,
+            reply: Reply { expand, browser },
         };
-        let done = match confirm(&app, &wanted).await {
-            Ok(()) => answer(&app, owner, id, expand).await,
-            Err(error) => Err(error),
-        };
-        if browser {
-            // Before it is kept for replays.
-            return done.map(reduce).map_err(Error::reduced);
-        }
-        done
+        finish(&app, &wanted).await
     })
     .await
+}
+
+/// Confirms and answers.
+pub async fn finish(app: &App, wanted: &Confirm) -> Answer {
+    let done = match confirm(app, wanted).await {
+        Ok(Some(answer)) => return answer,
+        Ok(None) => {
+            let (owner, id) = (wanted.owner.clone(), wanted.intent.clone());
+            answer(app, owner, id, wanted.reply.expand.clone()).await
+        }
+        Err(error) => Err(error),
+    };
+    // Before it is kept for replays.
+    wanted.reply.shown(done)
+}
+
+impl Reply {
+    fn shown(&self, answer: Answer) -> Answer {
+        if self.browser {
+            return answer.map(reduce).map_err(Error::reduced);
+        }
+        answer
+    }
 }
 
 /// The intent as it is now.
@@ -209,45 +239,60 @@ pub async fn answer(app: &App, owner: Owner, id: String, expand: Expand) -> Resu
         let intent = Intent::load(tx, &owner, &id)?;
         expand.apply(tx, &shared, &owner, intent.object(&shared.seal))
     };
-    app.store.read(read).await
+    app.store.look_up(read).await
 }
 
-/// Confirms, or goes on with a confirmation that was interrupted. An error of kind [`Error::Card`] is a decline.
-pub async fn confirm(app: &App, wanted: &Confirm) -> Result<(), Error> {
-    let before = attempts::of_confirmation(app, &wanted.confirmation).await?;
+// Confirms, or goes on with a confirmation that was interrupted. The answer, if it is known already.
+async fn confirm(app: &App, wanted: &Confirm) -> Result<Option<Answer>, Error> {
+    let confirmation = &wanted.confirmation.id;
+    let before = match wanted.confirmation.is_fresh {
+        true => vec![],
+        false => attempts::of_confirmation(app, confirmation).await?,
+    };
     if let Some(last) = before.last().filter(|attempt| attempt.state != "sending") {
         stepped_up(app, last).await?;
-        return attempts::verdict(app, last).await;
+        return attempts::verdict(app, last).await.map(|()| None);
     }
     if before.is_empty()
-        && let Some(begun) = three_ds::of_confirmation(app, &wanted.confirmation).await?
+        && !wanted.confirmation.is_fresh
+        && let Some(begun) = three_ds::of_confirmation(app, confirmation).await?
     {
-        return three_ds::flow::go_on(app, begun).await;
+        let going = three_ds::flow::go_on(app, begun);
+        return Box::pin(going).await.map(|()| None);
     }
-    let (intent, method) = match before.last() {
-        None => prepare(app, wanted).await?,
+    let paying = match before.last() {
+        None => Paying::of(app, wanted).await?,
         Some(open) => resumed(app, wanted, open).await?,
     };
-    let grant = exchange::for_payment(app, &intent, &method, &wanted.confirmation).await;
+    let cvc_token = wanted.options.cvc_token.clone();
+    let (intent, method) = (&paying.intent, &paying.method);
+    let grant = exchange::for_payment(app, intent, method, confirmation, cvc_token).await;
     let first = match (before.last(), &grant) {
         (Some(open), _) => open.clone(),
         (None, Ok(exchanged)) => {
-            match Beginning::new(app, wanted, &intent, &method, exchanged)
+            match Beginning::new(app, wanted, paying, exchanged)
                 .commit()
                 .await?
             {
                 Begun::Sending(attempt) => attempt,
                 Begun::Authenticating(begun) => {
-                    return three_ds::flow::enrol(app, begun, granted(exchanged)?).await;
+                    let grant = granted(exchanged)?;
+                    let enrolling = three_ds::flow::enrol(app, begun, grant);
+                    return Box::pin(enrolling).await.map(|()| None);
                 }
             }
         }
-        (None, Err(_)) => return grant.map(|_| ()),
+        (None, Err(_)) => return grant.map(|_| None),
     };
     let grant: Option<GrantInfo> = grant.ok().and_then(|exchanged| exchanged.grant);
-    let last = attempts::run(app, first, before.is_empty(), grant.clone()).await?;
+    let sending = attempts::run(app, first, before.is_empty(), grant, Some(wanted));
+    let answer = Box::pin(sending).await?;
+    if answer.is_some() {
+        return Ok(answer);
+    }
+    let last = attempts::last(app, confirmation).await?;
     stepped_up(app, &last).await?;
-    attempts::verdict(app, &last).await
+    attempts::verdict(app, &last).await.map(|()| None)
 }
 
 fn granted(exchanged: &Exchanged) -> Result<GrantInfo, Error> {
@@ -261,72 +306,120 @@ async fn stepped_up(app: &App, last: &Attempt) -> Result<(), Error> {
         return Ok(());
     }
     match three_ds::of_confirmation(app, &last.confirmation).await? {
-        Some(begun) => three_ds::flow::go_on(app, begun).await,
+        Some(begun) => Box::pin(three_ds::flow::go_on(app, begun)).await,
         None => Ok(()),
     }
 }
 
-// Stores the payment method and binds it to the intent.
-async fn prepare(app: &App, wanted: &Confirm) -> Result<(Intent, PaymentMethod), Error> {
-    let fresh = match &wanted.source {
-        Some(Source::Token(token)) => {
-            let id = method_id(&wanted.confirmation);
-            Some(PaymentMethod::new(
-                &app.seal,
-                &wanted.owner,
-                id,
-                app.clock.now_ms(),
-                token,
-            ))
-        }
-        _ => None,
-    };
-    let named = match &wanted.source {
-        Some(Source::Existing(id)) => Some(id.clone()),
-        _ => None,
-    };
-    let (shared, owner, id) = (app.clone(), wanted.owner.clone(), wanted.intent.clone());
-    let (options, confirmation) = (wanted.options.clone(), wanted.confirmation.clone());
-    let write = move |tx: &mut Tx<'_>| -> Result<(Intent, PaymentMethod), Error> {
-        let mut intent = Intent::load(tx, &owner, &id)?;
-        if intent.status == "requires_action" {
+/// An intent and the payment method that it is confirmed with, as they were read.
+#[derive(Debug, Clone)]
+pub struct Paying {
+    pub intent: Intent,
+    pub method: PaymentMethod,
+    /// The payment method is made by this confirmation, and is not stored yet.
+    pub is_new: bool,
+}
+
+impl Paying {
+    async fn of(app: &App, wanted: &Confirm) -> Result<Self, Error> {
+        let (shared, wanted) = (app.clone(), wanted.clone());
+        let read = move |tx: &mut Tx<'_>| Self::read(tx, &shared, &wanted);
+        app.store.look_up(read).await
+    }
+
+    fn read(tx: &mut Tx<'_>, app: &App, wanted: &Confirm) -> Result<Self, Error> {
+        let (intent, _) = wanted.confirmable(tx, app)?;
+        let named = match &wanted.source {
+            Some(Source::Token(token)) => {
+                let (id, now_ms) = (method_id(&wanted.confirmation.id), app.clock.now_ms());
+                let method = PaymentMethod::new(&app.seal, &wanted.owner, id, now_ms, token);
+                let is_new = true;
+                return wanted.check_cvc_token(&method).map(|()| Self {
+                    intent,
+                    method,
+                    is_new,
+                });
+            }
+            Some(Source::Existing(id)) => Some(id),
+            None => intent.payment_method.as_ref(),
+        };
+        let id = named.ok_or_else(|| without_method(app, &intent))?;
+        let method = usable(tx, &wanted.owner, id, intent.customer.as_deref())?;
+        wanted.check_cvc_token(&method)?;
+        Ok(Self {
+            intent,
+            method,
+            is_new: false,
+        })
+    }
+}
+
+impl Confirm {
+    /// The intent with the options in it, and whether they change it; they are not written yet.
+    pub fn confirmable(&self, tx: &mut Tx<'_>, app: &App) -> Result<(Intent, bool), Error> {
+        let mut intent = Intent::load(tx, &self.owner, &self.intent)?;
+        let states = [
+            "requires_payment_method",
+            "requires_confirmation",
             // The buyer tries again, maybe with another card: what was asked of them before is over.
-            intent.reopen(tx)?;
-        }
-        let confirmable =
-            ["requires_payment_method", "requires_confirmation"].contains(&intent.status.as_str());
-        if !confirmable {
-            return Err(intent.unexpected_state(&shared.seal, "confirm"));
+            "requires_action",
+        ];
+        if !states.contains(&intent.status.as_str()) {
+            return Err(intent.unexpected_state(&app.seal, "confirm"));
         }
         let session = intent.details.checkout_session.as_deref();
-        lifecycle::check_open(tx, session, shared.clock.now())?;
-        conversion::quote(&shared, &owner, intent.amount, &intent.currency)?;
-        if options.apply(&mut intent.details) {
-            tx.execute(
-                "update payment_intents set details = $2 where id = $1",
-                params![&id, json!(intent.details).to_string()],
-            )?;
+        lifecycle::check_open(tx, session, app.clock.now())?;
+        conversion::quote(app, &self.owner, intent.amount, &intent.currency)?;
+        let changed = self.options.apply(&mut intent.details);
+        Ok((intent, changed))
+    }
+
+    /// Keeps the security code that it brought.
+    pub fn keep_cvc_token(&self, tx: &mut Tx<'_>, app: &App) -> Result<(), Error> {
+        if let Some(token) = &self.options.cvc_token {
+            let now_ms = app.clock.now_ms();
+            cvc_tokens::keep(tx, &app.seal, &self.confirmation.id, token, now_ms)?;
         }
-        let customer = intent.customer.as_deref();
-        let method = match (&fresh, named.as_ref().or(intent.payment_method.as_ref())) {
-            (Some(fresh), _) => {
-                fresh.insert(tx)?;
-                usable(tx, &owner, &fresh.id, customer)?
+        Ok(())
+    }
+
+    /// The answer to the outcome, kept for replays in the transaction that settles it. None when it cannot be told there.
+    pub fn answer(
+        &self,
+        tx: &mut Tx<'_>,
+        app: &Shared,
+        intent: &Intent,
+        decline: Option<Value>,
+    ) -> Result<Option<Answer>, Error> {
+        if !self.confirmation.is_fresh {
+            return Ok(None);
+        }
+        let object = intent.object(&app.seal);
+        let answer = match decline {
+            Some(mut error) => {
+                error["payment_intent"] = object;
+                Err(Error::Card(error))
             }
-            (None, Some(id)) => usable(tx, &owner, id, customer)?,
-            (None, None) => return Err(without_method(&shared, &intent)),
+            None => match self.reply.expand.apply(tx, app, &self.owner, object) {
+                Ok(expanded) => Ok(expanded),
+                // The payment is made all the same; the caller is told what was wrong.
+                Err(Error::Refused(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            },
         };
-        if let Some(token) = &options.cvc_token {
-            if method.sealed_token.is_some() {
-                let message = "A cvc_token goes with a saved card; this payment method brings its own security code.";
-                return Err(Refusal::plain(message).param(cvc_tokens::PARAM).into());
-            }
-            let now_ms = shared.clock.now_ms();
-            cvc_tokens::keep(tx, &shared.seal, &confirmation, token, now_ms)?;
+        let answer = self.reply.shown(answer);
+        self.confirmation.keep(tx, app, &answer)?;
+        Ok(Some(answer))
+    }
+
+    fn check_cvc_token(&self, method: &PaymentMethod) -> Result<(), Error> {
+        if self.options.cvc_token.is_none() || method.sealed_token.is_none() {
+            return Ok(());
         }
-        Ok((intent, method))
-    };
-    app.store.write(write).await
+        let message =
+            "A cvc_token goes with a saved card; this payment method brings its own security code.";
+        Err(Refusal::plain(message).param(cvc_tokens::PARAM).into())
+    }
 }
 
 fn without_method(app: &App, intent: &Intent) -> Error {
@@ -338,11 +431,7 @@ fn without_method(app: &App, intent: &Intent) -> Error {
         .into()
 }
 
-async fn resumed(
-    app: &App,
-    wanted: &Confirm,
-    open: &Attempt,
-) -> Result<(Intent, PaymentMethod), Error> {
+async fn resumed(app: &App, wanted: &Confirm, open: &Attempt) -> Result<Paying, Error> {
     let (owner, intent, method) = (
         wanted.owner.clone(),
         open.intent.clone(),
@@ -351,7 +440,11 @@ async fn resumed(
     let read = move |tx: &mut Tx<'_>| {
         let method = PaymentMethod::find(tx, &owner, &method)?;
         let method = method.ok_or(Error::Internal("an attempt's payment method is gone"))?;
-        Ok((Intent::load(tx, &owner, &intent)?, method))
+        Ok(Paying {
+            intent: Intent::load(tx, &owner, &intent)?,
+            method,
+            is_new: false,
+        })
     };
-    app.store.read(read).await
+    app.store.look_up(read).await
 }

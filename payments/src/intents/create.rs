@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use store::{Tx, params};
 
-use super::confirm::{self, Confirm, Options, Source, USAGES};
+use super::confirm::{self, Confirm, Options, Reply, Source, USAGES};
 use super::{Details, Intent};
 use crate::app::{Origin, Owner};
 use crate::currency;
@@ -20,7 +20,8 @@ use crate::seal::Seal;
 
 /// `POST /v1/payment_intents`
 pub async fn create(call: Call) -> Response {
-    idempotency::run(call, "pi", |mut call, id| async move {
+    idempotency::run_claiming(call, "pi", |mut call, subject| async move {
+        let id = subject.id.clone();
         let wanted = Wanted::parse(&mut call.params)?;
         call.params.finish()?;
         let Call {
@@ -47,7 +48,10 @@ pub async fn create(call: Call) -> Response {
             intent.status = "requires_confirmation".into();
         }
         let (shared, origin_of_event) = (app.clone(), origin.clone());
-        let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+        let (claim, expand) = (subject.clone(), wanted.expand.clone());
+        let is_all = !wanted.confirm;
+        let write = move |tx: &mut Tx<'_>| -> Result<Option<Value>, Error> {
+            claim.claim(tx, shared.clock.now())?;
             if let Some(customer) = &intent.customer {
                 Customer::named(tx, &intent.owner, customer)?;
             }
@@ -56,25 +60,39 @@ pub async fn create(call: Call) -> Response {
             } else if let Some(id) = &intent.payment_method {
                 confirm::usable(tx, &intent.owner, id, intent.customer.as_deref())?;
             }
-            insert(tx, &shared.seal, &intent, &origin_of_event)
+            insert(tx, &shared.seal, &intent, &origin_of_event)?;
+            if !(is_all && claim.is_fresh) {
+                return Ok(None);
+            }
+            let object = intent.object(&shared.seal);
+            let answer = Ok(expand.apply(tx, &shared, &intent.owner, object)?);
+            claim.keep(tx, &shared, &answer)?;
+            answer.map(Some)
         };
-        app.store.write(write).await?;
+        let answer = app.store.write(write).await?;
+        subject.has_claimed();
         app.deliver.notify_one();
-        if wanted.confirm {
-            let confirmation = id.clone();
-            let source = wanted.source;
-            let confirm = Confirm {
-                owner: owner.clone(),
-                origin,
-                intent: id.clone(),
-                confirmation,
-                source,
-                // The row has them already, but for what is of a confirmation alone.
-                options: wanted.options,
-            };
-            confirm::confirm(&app, &confirm).await?;
+        if let Some(answer) = answer {
+            subject.has_kept();
+            return Ok(answer);
         }
-        confirm::answer(&app, owner, id, wanted.expand).await
+        if !wanted.confirm {
+            return confirm::answer(&app, owner, id, wanted.expand).await;
+        }
+        let confirm = Confirm {
+            owner,
+            origin,
+            intent: id,
+            confirmation: subject,
+            source: wanted.source,
+            // The row has them already, but for what is of a confirmation alone.
+            options: wanted.options,
+            reply: Reply {
+                expand: wanted.expand,
+                browser: false,
+            },
+        };
+        confirm::finish(&app, &confirm).await
     })
     .await
 }

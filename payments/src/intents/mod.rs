@@ -51,7 +51,7 @@ pub struct Intent {
 }
 
 /// What is only kept and shown.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Details {
     pub description: Option<String>,

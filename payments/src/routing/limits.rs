@@ -8,7 +8,7 @@
 //! Sources: Visa Core Rules (April 2026) on reattempts; Mastercard Transaction Processing Rules on merchant advice
 //! codes. Declines are counted since the card's last approval; what never left this house does not count.
 
-use store::{Tx, params};
+use store::{Row, Tx, params};
 
 use crate::app::{App, Owner};
 use crate::attempts::Attempt;
@@ -56,7 +56,7 @@ pub async fn refusal(
     let confirmation = attempt.confirmation.clone();
     let now_ms = app.clock.now_ms();
     let read = move |tx: &mut Tx<'_>| past(tx, &confirmation, now_ms);
-    let Some((scheme, past)) = app.store.read(read).await? else {
+    let Some((scheme, past)) = app.store.look_up(read).await? else {
         return Ok(None);
     };
     let reason = judge(&scheme, &past, now_ms, usize::from(declined_now));
@@ -78,22 +78,25 @@ fn past(
     };
     let (merchant, livemode, card): (String, bool, String) =
         (row.get(0)?, row.get(1)?, row.get(2)?);
-    let rows = tx.all(
-        "select a.created_ms, a.state, c.response_code, c.advice_code
+    let sql = "select a.created_ms, a.state, c.response_code, c.advice_code
          from confirmation_cards k join attempts a on a.confirmation = k.confirmation
              left join charges c on c.id = a.charge
          where k.merchant = $1 and k.livemode = $2 and k.card = $3 and a.created_ms > $4
              and a.state in ('declined', 'captured', 'authorized')
-         order by k.created_ms desc, a.created_ms desc limit 100",
-        params![&merchant, livemode, &card, now_ms - MONTH_MS],
-    )?;
+         order by k.created_ms desc, a.created_ms desc limit $5";
+    let since = now_ms - MONTH_MS;
+    let mut newest = |most: i64| tx.all(sql, params![&merchant, livemode, &card, since, most]);
+    // Most cards were approved last: then nothing counts against them.
+    let mut rows = newest(1)?;
+    if is_decline(rows.first())? {
+        rows = newest(100)?;
+    }
     let mut past = Vec::new();
     for row in &rows {
-        let (state, code): (String, Option<String>) = (row.get(1)?, row.get(2)?);
-        if state != "declined" {
+        if !is_decline(Some(row))? {
             break;
         }
-        if let Some(code) = code {
+        if let Some(code) = row.get::<Option<String>>(2)? {
             past.push(Past {
                 created_ms: row.get(0)?,
                 code,
@@ -102,6 +105,13 @@ fn past(
         }
     }
     Ok(Some((row.get(3)?, past)))
+}
+
+fn is_decline(attempt: Option<&Row>) -> Result<bool, Error> {
+    Ok(match attempt {
+        Some(row) => row.get::<String>(1)? == "declined",
+        None => false,
+    })
 }
 
 // The response code to repeat.

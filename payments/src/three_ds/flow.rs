@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::attempts::{self, Attempt};
 use crate::connectors::responses;
 use crate::conversion;
+use crate::cvc_tokens;
 use crate::error::Error;
 use crate::exchange;
 use crate::intents::Intent;
@@ -76,8 +77,8 @@ pub async fn go_on(app: &App, authentication: Authentication) -> Result<(), Erro
 
 // The grant of the confirmation; a vault that refuses it ends the authentication.
 async fn grant(app: &App, authentication: &Authentication) -> Result<GrantInfo, Error> {
-    let of = authentication.clone();
-    let read = move |tx: &mut Tx<'_>| -> Result<(Option<Intent>, PaymentMethod), Error> {
+    let (of, shared) = (authentication.clone(), app.clone());
+    let read = move |tx: &mut Tx<'_>| -> Result<_, Error> {
         let method = PaymentMethod::find(tx, &of.owner, &of.payment_method)?;
         let method = method.ok_or(Error::Internal(
             "an authentication's payment method is gone",
@@ -86,13 +87,14 @@ async fn grant(app: &App, authentication: &Authentication) -> Result<GrantInfo, 
             true => None,
             false => Some(Intent::load(tx, &of.owner, &of.intent)?),
         };
-        Ok((intent, method))
+        let cvc_token = cvc_tokens::find(tx, &shared.seal, &of.confirmation)?;
+        Ok((intent, method, cvc_token))
     };
-    let (intent, method) = app.store.read(read).await?;
+    let (intent, method, cvc_token) = app.store.read(read).await?;
     let exchanged = match &intent {
         Some(intent) => {
             let confirmation = &authentication.confirmation;
-            exchange::for_payment(app, intent, &method, confirmation).await
+            exchange::for_payment(app, intent, &method, confirmation, cvc_token).await
         }
         None => exchange::for_setup(app, authentication, &method).await,
     };
@@ -325,7 +327,8 @@ pub async fn authorise(app: &App, authentication: &Authentication) -> Result<(),
     let Some(attempt) = shared.store.write(write).await? else {
         return Ok(());
     };
-    let last = attempts::run(app, attempt, true, Some(grant)).await?;
+    attempts::run(app, attempt, true, Some(grant), None).await?;
+    let last = attempts::last(app, &authentication.confirmation).await?;
     attempts::verdict(app, &last).await
 }
 
@@ -341,7 +344,7 @@ pub async fn resume(app: &App, attempt: &Attempt) -> Result<bool, Error> {
     let Ok(grant) = grant(app, &authentication).await else {
         return Ok(false);
     };
-    attempts::run(app, attempt.clone(), false, Some(grant))
+    attempts::run(app, attempt.clone(), false, Some(grant), None)
         .await
         .map(|_| true)
 }

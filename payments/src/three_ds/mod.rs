@@ -40,14 +40,14 @@ const REQUESTS: &[&str] = &["automatic", "any", "challenge"];
 
 /// Takes `payment_method_options[card][request_three_d_secure]`.
 pub fn request(params: &mut Params) -> Result<Option<&'static str>, Error> {
-    request_and(params, |_| Ok(None)).map(|(request, _)| request)
+    request_and(params, |_| Ok(None::<()>)).map(|(request, _)| request)
 }
 
 /// The same, and what else `more` takes of `payment_method_options[card]`.
-pub fn request_and(
+pub fn request_and<T>(
     params: &mut Params,
-    more: impl FnOnce(&mut Params) -> Result<Option<String>, Error>,
-) -> Result<(Option<&'static str>, Option<String>), Error> {
+    more: impl FnOnce(&mut Params) -> Result<Option<T>, Error>,
+) -> Result<(Option<&'static str>, Option<T>), Error> {
     let Some(mut options) = params.hash("payment_method_options")? else {
         return Ok((None, None));
     };
@@ -145,7 +145,7 @@ pub async fn of_confirmation(
     }
     let confirmation = confirmation.to_owned();
     let read = move |tx: &mut Tx<'_>| Authentication::of_confirmation(tx, &confirmation);
-    app.store.read(read).await
+    app.store.look_up(read).await
 }
 
 /// Stripe's `next_action`: by redirect where there is a place to return to, else for the browser's library.

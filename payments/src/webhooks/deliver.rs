@@ -116,7 +116,7 @@ impl Worker {
         let due =
             move |tx: &mut Tx<'_>| Ok::<_, Error>(outbox::due_topics(tx, records::TOPICS, now)?);
         let mut full = false;
-        for topic in self.app.store.read(due).await? {
+        for topic in self.app.store.look_up(due).await? {
             let room = self.busy.room(&topic);
             if room == 0 {
                 full = true;

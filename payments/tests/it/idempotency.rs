@@ -12,6 +12,8 @@ on_both_stores!(
     a_refused_call_gives_its_key_back,
     thirty_at_once_make_one_charge,
     a_killed_call_is_resumed_under_its_key,
+    thirty_confirmations_at_once_make_one_charge,
+    a_confirmation_that_the_vault_refuses_leaves_nothing,
 );
 
 async fn a_key_replays_and_refuses_another_request(world: World) {
@@ -166,4 +168,74 @@ async fn a_killed_call_is_resumed_under_its_key(mut world: World) {
         Some(1)
     );
     world.finish().await;
+}
+
+async fn thirty_confirmations_at_once_make_one_charge(world: World) {
+    let form = [("amount", "1000"), ("currency", "usd")];
+    let path = confirm_path(&world, &form).await;
+    let token = world.token(Card::Approves);
+    let form = token_form(&token);
+    let answers = join_all((0..30).map(|_| world.post_as("order", &path, &form))).await;
+    let mut paid: Vec<&str> = Vec::new();
+    for answer in &answers {
+        match answer.status {
+            200 => paid.push(&answer.text),
+            409 => assert_eq!(answer.code(), "idempotency_key_in_use"),
+            _ => panic!("{}", answer.text),
+        }
+    }
+    paid.dedup();
+    assert_eq!(paid.len(), 1, "{answers:?}");
+    assert_eq!(world.bank.book().forwards.len(), 1);
+    let again = world.post_as("order", &path, &form).await.ok();
+    assert_eq!(again.text, paid[0]);
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    world.finish().await;
+}
+
+// The key is claimed with the attempt: until then there is nothing to give back.
+async fn a_confirmation_that_the_vault_refuses_leaves_nothing(world: World) {
+    let form = [("amount", "1000"), ("currency", "usd")];
+    let used = world.token(Card::Approves);
+    let first = confirm_path(&world, &form).await;
+    world.post(&first, &token_form(&used)).await.ok();
+
+    let path = confirm_path(&world, &form).await;
+    let refused = world.post_as("order", &path, &token_form(&used)).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (400, "token_already_used")
+    );
+    let claims =
+        "select key, 0 from idempotency where key = 'order' union all select key, 0 from claims";
+    assert_eq!(world.rows(claims).await, vec![]);
+    let methods = world
+        .rows("select 'all', count(*) from payment_methods")
+        .await;
+    assert_eq!(methods[0].1, 1);
+
+    let fresh = world.token(Card::Approves);
+    let paid = world
+        .post_as("order", &path, &token_form(&fresh))
+        .await
+        .ok();
+    assert_eq!(paid.json["status"], "succeeded");
+    // Answered and unleased in the transaction of the outcome.
+    let open =
+        "select key, 0 from idempotency where status is null union all select key, 0 from claims";
+    assert_eq!(world.rows(open).await, vec![]);
+    assert_eq!(world.bank.charges(), 2);
+    world.finish().await;
+}
+
+async fn confirm_path(world: &World, form: &[(&str, &str)]) -> String {
+    let made = world.post("/v1/payment_intents", form).await.ok();
+    format!("/v1/payment_intents/{}/confirm", made.id())
+}
+
+fn token_form(token: &str) -> [(&str, &str); 2] {
+    [
+        ("payment_method_data[type]", "card"),
+        ("payment_method_data[card][token]", token),
+    ]
 }
