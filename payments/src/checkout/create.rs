@@ -12,8 +12,8 @@ use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::http::params::{Params, merge_metadata};
-use crate::intents::confirm::USAGES;
 use crate::intents::create::{only_cards, take_details};
+use crate::intents::options::USAGES;
 use crate::intents::{self, Intent};
 use crate::setup_intents::{self, SetupIntent};
 

@@ -9,8 +9,6 @@
 //! commit less.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::response::{IntoResponse as _, Response};
@@ -22,6 +20,7 @@ use store::idempotency::{self, Claim};
 use store::{Tx, params};
 
 use super::call::Call;
+use super::subject::Subject;
 use crate::app::{App, Owner, Shared};
 use crate::error::{Error, Refusal};
 
@@ -114,105 +113,16 @@ fn plain(result: Result<Value, Error>) -> Result<Response, Error> {
     result.map(|body| axum::Json(body).into_response())
 }
 
-/// What a call makes, by its id, and the key that is claimed with it.
-#[derive(Debug, Clone)]
-pub struct Subject {
-    pub id: String,
-    /// Nothing can have been done for it before.
-    pub is_fresh: bool,
-    key: Option<Arc<Key>>,
-}
-
-/// A fresh subject's key, and what of it is committed.
-#[derive(Debug)]
-struct Key {
-    held: Held,
-    hash: [u8; 32],
-    is_claimed: AtomicBool,
-    is_answered: AtomicBool,
-}
-
-impl Subject {
-    // Of a call that was begun before: its key is claimed.
-    fn resumed(id: String) -> Self {
-        Self {
-            id,
-            is_fresh: false,
-            key: None,
-        }
-    }
-
-    fn fresh(id: String, key: Option<(Held, [u8; 32])>) -> Self {
-        let key = key.map(|(held, hash)| {
-            Arc::new(Key {
-                held,
-                hash,
-                is_claimed: AtomicBool::new(false),
-                is_answered: AtomicBool::new(false),
-            })
-        });
-        Self {
-            id,
-            is_fresh: true,
-            key,
-        }
-    }
-
-    /// Claims the key, if it is not claimed yet: in the first transaction that changes anything. Refused when another call
-    /// came first.
-    pub fn claim(&self, tx: &mut Tx<'_>, now: i64) -> Result<(), Error> {
-        let Some(key) = self.key.as_ref().filter(|key| !is_set(&key.is_claimed)) else {
-            return Ok(());
-        };
-        match key.held.claim(tx, &key.hash, &self.id, now)? {
-            Claim::New => Ok(()),
-            Claim::Mismatch => Err(mismatch()),
-            // Its answer is there for the next one who asks.
-            Claim::Open | Claim::Replay { .. } => Err(in_use()),
-        }
-    }
-
-    /// That transaction is committed.
-    pub fn has_claimed(&self) {
-        if let Some(key) = &self.key {
-            key.is_claimed.store(true, Ordering::SeqCst);
-        }
-    }
-
-    /// Keeps the answer for replays, in the transaction that makes it true.
-    pub fn keep(
-        &self,
-        tx: &mut Tx<'_>,
-        app: &Shared,
-        answer: &Result<Value, Error>,
-    ) -> Result<(), Error> {
-        let (status, body) = told(answer);
-        match &self.key {
-            Some(key) if is_kept(status) => key.held.keep(tx, app, status, &body),
-            _ => Ok(()),
-        }
-    }
-
-    /// That transaction is committed.
-    pub fn has_kept(&self) {
-        if let Some(key) = &self.key {
-            key.is_answered.store(true, Ordering::SeqCst);
-        }
-    }
-}
-
-fn is_set(flag: &AtomicBool) -> bool {
-    flag.load(Ordering::SeqCst)
-}
-
-fn told(result: &Result<Value, Error>) -> (StatusCode, String) {
+/// An answer's status and body.
+pub fn told(result: &Result<Value, Error>) -> (StatusCode, String) {
     match result {
         Ok(body) => (StatusCode::OK, body.to_string()),
         Err(error) => (error.status(), error.body().to_string()),
     }
 }
 
-fn is_kept(status: StatusCode) -> bool {
+/// Whether an answer is kept for replays.
+pub fn is_kept(status: StatusCode) -> bool {
     status.is_success() || status == StatusCode::PAYMENT_REQUIRED
 }
 
@@ -228,7 +138,7 @@ fn scope(owner: &Owner, browser: bool) -> String {
 
 /// A key, claimed or about to be.
 #[derive(Debug, Clone)]
-struct Held {
+pub struct Held {
     scope: String,
     key: String,
 }
@@ -284,8 +194,8 @@ impl Held {
         app.store.look_up(read).await
     }
 
-    // A new claim names its subject and is leased.
-    fn claim(
+    /// A new claim names its subject and is leased.
+    pub fn claim(
         &self,
         tx: &mut Tx<'_>,
         hash: &[u8; 32],
@@ -350,8 +260,7 @@ impl Held {
         result: Result<Value, Error>,
     ) -> Result<Response, Error> {
         let (status, body) = told(&result);
-        let key = subject.and_then(|subject| subject.key.as_ref());
-        let unclaimed = key.is_some_and(|key| !is_set(&key.is_claimed));
+        let unclaimed = subject.is_some_and(Subject::is_unclaimed);
         if status.is_server_error() {
             if !unclaimed {
                 self.lease_until(app, 0).await?;
@@ -359,7 +268,7 @@ impl Held {
             return plain(result);
         }
         let nothing_to_write = if is_kept(status) {
-            key.is_some_and(|key| is_set(&key.is_answered))
+            subject.is_some_and(Subject::is_answered)
         } else {
             unclaimed
         };
@@ -386,7 +295,8 @@ impl Held {
         Ok(answer(status, body.into()))
     }
 
-    fn keep(
+    /// Keeps the answer for replays.
+    pub fn keep(
         &self,
         tx: &mut Tx<'_>,
         app: &Shared,
@@ -431,13 +341,13 @@ fn answer(status: StatusCode, body: Bytes) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn mismatch() -> Error {
+pub fn mismatch() -> Error {
     let message = "Keys for idempotent requests can only be used with the same endpoint and the same parameters they \
                    were first used with. Use another key for another request.";
     Refusal::plain(message).kind("idempotency_error").into()
 }
 
-fn in_use() -> Error {
+pub fn in_use() -> Error {
     let message = "There is currently another in-progress request using this Idempotent Key (that probably means you \
                    submitted twice, and the other request is still going through). Please try again later.";
     Refusal::new("idempotency_key_in_use", message)

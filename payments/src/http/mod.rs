@@ -1,4 +1,4 @@
-//! The API's edge. Read next: [`table`] (every route), [`call`], [`form`], [`params`], [`idempotency`].
+//! The API's edge. Read next: [`table`] (every route), [`call`], [`form`], [`params`], [`idempotency`], [`subject`].
 
 pub mod browser;
 pub mod call;
@@ -11,6 +11,7 @@ pub mod pages;
 pub mod params;
 pub mod routes;
 pub mod search_query;
+pub mod subject;
 pub mod table;
 
 use axum::Router;

@@ -4,7 +4,8 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use store::{Tx, params};
 
-use super::confirm::{self, Confirm, Options, Reply, Source, USAGES};
+use super::confirm::{self, Confirm, Reply, Source};
+use super::options::{Options, USAGES};
 use super::{Details, Intent};
 use crate::app::{Origin, Owner};
 use crate::currency;

@@ -6,6 +6,7 @@ pub mod capture;
 pub mod confirm;
 pub mod create;
 pub mod object;
+pub mod options;
 pub mod retrieve;
 pub mod search;
 pub mod update;
