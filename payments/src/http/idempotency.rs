@@ -267,22 +267,21 @@ impl Held {
             }
             return plain(result);
         }
-        let nothing_to_write = if is_kept(status) {
-            subject.is_some_and(Subject::is_answered)
-        } else {
-            unclaimed
-        };
-        if nothing_to_write {
+        if is_kept(status) && subject.is_some_and(Subject::is_answered) {
             return Ok(answer(status, body.into()));
+        }
+        if unclaimed && !is_kept(status) {
+            // What stood in its way may be what another call with the key has done, which claimed it with that.
+            return match self.is_known(app).await? {
+                true => Err(in_use()),
+                false => Ok(answer(status, body.into())),
+            };
         }
         let subject = subject.filter(|_| unclaimed).cloned();
         let (held, shared, text) = (self.clone(), app.clone(), body.clone());
         let finish = move |tx: &mut Tx<'_>| -> Result<(), Error> {
-            if let Some(subject) = &subject
-                && subject.claim(tx, shared.clock.now()).is_err()
-            {
-                // Another call with the key came first: the answer that it gets stands.
-                return Ok(());
+            if let Some(subject) = &subject {
+                subject.claim(tx, shared.clock.now())?;
             }
             if is_kept(status) {
                 held.keep(tx, &shared, status, &text)
