@@ -76,7 +76,18 @@ export class Vault {
   /** Ends the process; what it kept in memory is gone. */
   async stop() {
     this.#child?.kill('SIGTERM');
+    // It ends once it runs again.
+    this.#child?.kill('SIGCONT');
     await this.#ended;
+  }
+
+  /** Stops the process where it stands: connections are taken and nobody answers. */
+  pause() {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume() {
+    this.#child.kill('SIGCONT');
   }
 
   /** Moves the vault's clock so many seconds from now. */

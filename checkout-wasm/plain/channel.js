@@ -19,6 +19,7 @@ const FROM_PAGE = {
   error: ({ message }) => typeof message == "string",
   fill: (message) => "fields" in message,
   tokenise: ({ id }) => typeof id == "number",
+  ping: () => true,
 };
 
 /** A message of the page's, its `field` a field or nothing; none when it is not one. */

@@ -24,9 +24,6 @@ import { Refusal, Vault } from "./vault.js";
 /** What the page may say at most, in bytes. */
 const MAX_MESSAGE = 500;
 
-/** After this long without a key what was typed is wiped. */
-const IDLE_MS = 15 * 60 * 1000;
-
 const { parts } = document.querySelector("script[src]");
 const query = new URLSearchParams(location.search);
 const key = query.get("key") ?? "";
@@ -44,14 +41,13 @@ const vault = new Vault(key, parts);
 const documents = {};
 /** Digits in each input before the event at hand. */
 const digitsBefore = {};
-/** The facts that the page knows; an empty form is no news. In a split form each field's. */
+/** The facts that the page knows, in a split form each field's. */
 const told = {};
 let options = {};
 let asked = {};
 let words = {};
 let message = "";
 let looks = 0;
-let idle;
 let offered = "";
 
 const today = () => monthOf(Date.now());
@@ -170,8 +166,6 @@ function typed(field, inputType) {
     // Autofill writes where the focus is not, and Safari moves the focus to a caret that is set.
     if (isFocused(input)) input.setSelectionRange(shown.caret, shown.caret);
   }
-  clearTimeout(idle);
-  idle = setTimeout(() => clear(["number", "cvc"]), IDLE_MS);
   vault.prepare().then(tellChange);
   tellBuyer("");
   read();
@@ -218,8 +212,7 @@ function listen(page, fields) {
   page.addEventListener("keydown", ({ key }) => {
     if (key === "Escape" || key === "Enter") channel.tell(key.toLowerCase(), of(fields));
   });
-  // Out of sight, for the back button or for good: a document must not keep a card.
-  page.defaultView.addEventListener("pagehide", () => clear(isSplit ? fields : FIELDS));
+  parts.forget(page, (field) => clear([field]));
 }
 
 /** Takes over a document that holds these fields, with what was typed before there was anybody to read it. */
@@ -334,6 +327,7 @@ const COMMANDS = {
       show();
     }
   },
+  ping: () => channel.tell("pong"),
   tokenise: async ({ id, name }) => answer(id, await tokenise(name).catch((refused) => refused)),
 };
 
@@ -388,7 +382,6 @@ function answer(id, result) {
   channel.tell("token", { id, error: { type, code, message: fault ? inWords(fault) : own } });
 }
 
-for (const fields of groups) told[fields[0]] = JSON.stringify(factsOf(fields));
 if (isSplit) {
   parts.findSiblings((field, page) => {
     if (CARD_FIELDS.includes(field) && documents[field] !== page) takeOver([field], page);

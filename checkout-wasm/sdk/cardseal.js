@@ -8,10 +8,10 @@
  *
  *   frame → page, once, by postMessage to the origin the vault checked:  {cardseal: 1, type: "hello" | "loaderror"}
  *   page → frame, once, by postMessage to the vault:  {cardseal: 1, type: "connect", protocol, nonce, options} + port
- *   page → frame, port:  {to: "frame", type: "focus" | "blur" | "clear" | "update" | "validate" | "error" | "fill" | "tokenise",
- *                          ..}
+ *   page → frame, port:  {to: "frame", type: "focus" | "blur" | "clear" | "update" | "validate" | "error" | "fill" | "tokenise"
+ *                          | "ping", ..}
  *   frame → page, port:  {to: "page", type: "connected" | "ready" | "change" | "focus" | "blur" | "escape" | "enter" |
- *                         "height" | "visibility" | "token" | "loaderror", ..}
+ *                         "height" | "visibility" | "token" | "loaderror" | "pong", ..}
  *
  * In a split form both name the `field` they are about; the field pages themselves have no channel to the page.
  *
@@ -23,7 +23,7 @@
   const PROTOCOL = 1;
   /** From the frame's `load` to a handshake; then the vault is asked why there was none. */
   const HELLO_AFTER_LOAD_MS = 2500;
-  /** From mount to a handshake, whatever else happens. */
+  /** From mount to a handshake, whatever else happens; and for the vault to say why there was none. */
   const READY_TIMEOUT_MS = 10000;
   /** The frame's own requests end before this. */
   const TOKEN_TIMEOUT_MS = 120000;
@@ -34,8 +34,12 @@
   const ONE_ROW = { from: 600, height: 76 };
   const TWO_ROWS_HEIGHT = 156;
   const FIELD_HEIGHT = 52;
-  /** A frame whose channel closed is loaded anew if it does not come back by itself; and one that cannot be is said to fail. */
-  const REVIVE_AFTER_MS = 1000;
+  /** A frame is asked so often whether it lives: browsers do not tell a page that a frame's process ended. */
+  const PING_MS = 3000;
+  /** After so many pings in a row without a word it is loaded anew. Pings are counted and not time: a page may have slept. */
+  const MAX_SILENCE = 3;
+  /** After the page's script, in which its handlers are set. */
+  const TELL_AFTER_MS = 1000;
   /** The elements: a whole card, one field of a split form, or the security code of a card that is stored already. */
   const TYPES = /^cvc$|^card(Number|Expiry|Cvc)?$/;
   /** The form's themes as `color-scheme`: where frame and document differ in it, browsers paint the frame opaque. */
@@ -46,7 +50,7 @@
   const MESSAGES = {
     origin_not_allowed: "This page's origin is not registered for the publishable key.",
     invalid_key: "The vault does not know this publishable key.",
-    blocked: "The card form was blocked by an extension, the network or a policy.",
+    blocked: "The card form was blocked.",
     csp: "The page's policy does not allow the vault in frame-src.",
     offline: "The browser is offline.",
     timeout: "The card form did not answer.",
@@ -68,8 +72,7 @@
   ];
 
   const script = document.currentScript;
-  const nonce = script?.nonce;
-  const vault = script && script.src ? new URL(script.src).origin : null;
+  const vault = script?.src && new URL(script.src).origin;
 
   /** Throws for what only the developer of the page can mend. */
   const misuse = (message) => {
@@ -80,6 +83,7 @@
     return Object.hasOwn(SCHEMES, theme) ? theme : "light";
   };
   const failure = (type, code, message) => ({ error: { type, code, message } });
+  const unreachable = () => (navigator.onLine ? "blocked" : "offline");
   const told = (reason) => ({ reason, message: MESSAGES[reason] });
   const broken = (code) => failure("api_connection_error", code, MESSAGES[code]);
   /** 128 bits as 32 letters: it goes into an address, where the vault refuses digits that could be a card's. */
@@ -106,7 +110,7 @@
       const url = `${vault}/v1/${PAYMENTS.file}`;
       part.crossOrigin = "anonymous";
       part.integrity = PAYMENTS.integrity;
-      part.nonce = nonce;
+      part.nonce = script.nonce;
       part.src = policy ? policy.createScriptURL(url) : url;
       part.addEventListener("cardseal", ({ detail }) => resolve(detail));
       part.addEventListener("load", () => part.remove());
@@ -126,7 +130,7 @@
     #options;
     #vetoes;
     #handlers = new Map();
-    #mount = null;
+    #mount;
     #isDestroyed = false;
 
     constructor(key, type, group, { onBin, onToken, ...options }) {
@@ -137,12 +141,12 @@
       this.#vetoes = { onBin, onToken };
     }
 
-    /** Puts the form into `target`, a selector or an element. Mounting again in the same place changes nothing. */
+    /** Puts the form into `target`, a selector or an element. Mounting again in the same place changes nothing, unless it failed. */
     mount(target) {
       if (this.#isDestroyed) misuse("this element was destroyed.");
       const container = typeof target == "string" ? document.querySelector(target) : target;
       if (!(container instanceof Element)) misuse(`no element: ${target}`);
-      if (this.#mount?.container === container) return this;
+      if (this.#mount?.container === container && !this.#mount.hasFailed) return this;
       this.unmount();
       const [layout, field] = TYPES.exec(this.#type);
       const options = { title: `Secure ${field ? `card ${field.toLowerCase()}` : layout} form`, ...this.#options };
@@ -163,14 +167,14 @@
     /** Unmounts for good. */
     destroy() {
       this.unmount();
+      this.#group._forget(this.#type, this);
       this.#handlers.clear();
       this.#isDestroyed = true;
     }
 
     on(event, handler) {
       if (typeof handler != "function") misuse("on() needs a function.");
-      if (!this.#handlers.has(event)) this.#handlers.set(event, new Set());
-      this.#handlers.get(event).add(handler);
+      this.#handlers.set(event, (this.#handlers.get(event) ?? new Set()).add(handler));
       return this;
     }
 
@@ -259,15 +263,16 @@
     #fields = new Map();
     #frame;
     #nonce = randomNonce();
-    #port = null;
+    #port;
     #isReady = false;
-    #failed = null;
+    #silence = 0;
+    #failed;
     #waiting = [];
-    #current = null;
+    #current;
     #choice = ":null";
-    #settleCurrent = null;
+    #settleCurrent;
     #lastId = 0;
-    #handshakeTimers = [];
+    #timers = [];
     #end = new AbortController();
 
     constructor(key, options, layout, container, emit, vetoes, split, field) {
@@ -294,9 +299,8 @@
       };
       if (key.startsWith("pk_test_")) container.addEventListener("cardseal:test", drive, { signal });
       this.#frame = this.#createFrame();
-      const diagnose = (delay, isLast) => this.#handshakeTimers.push(setTimeout(() => this.#diagnose(isLast), delay));
-      this.#frame.addEventListener("load", () => diagnose(HELLO_AFTER_LOAD_MS, false), { signal });
-      diagnose(READY_TIMEOUT_MS, true);
+      this.#frame.addEventListener("load", () => this.#expect(HELLO_AFTER_LOAD_MS), { signal });
+      this.#expect(READY_TIMEOUT_MS, true);
       if (layout == "split") {
         this.#frame.style.display = "none";
         container.append(this.#frame);
@@ -311,12 +315,16 @@
       return this.#frame.isConnected;
     }
 
+    get hasFailed() {
+      return this.#failed;
+    }
+
     /** Ends everything that this mount started. */
     close(code, message) {
       // By the channel, so that it is before whatever is asked next; a frame's own end may come later.
       this.send({ type: "clear" });
       this.#end.abort();
-      this.#handshakeTimers.forEach(clearTimeout);
+      this.#timers.forEach(clearTimeout);
       this.#port?.close();
       this.#frame.remove();
       const split = this.#split;
@@ -372,19 +380,18 @@
 
     /** A second call while one is under way gets the same answer: a double click pays once. */
     #tokenise(data) {
-      if (this.#failed) return Promise.resolve(broken(this.#failed));
-      if (!this.isOpen) return Promise.resolve(failure("invalid_request_error", "element_unmounted", MESSAGES.frame_reloaded));
-      this.#current ??= new Promise((resolve) => {
+      if (this.#failed) return broken(this.#failed);
+      if (!this.isOpen) return failure("invalid_request_error", "element_unmounted", MESSAGES.frame_reloaded);
+      return (this.#current ??= new Promise((resolve) => {
         const id = ++this.#lastId;
-        const timer = setTimeout(() => this.#settle(id, broken("timeout")), TOKEN_TIMEOUT_MS);
+        const timer = setTimeout(() => this.#settleCurrent(broken("timeout")), TOKEN_TIMEOUT_MS);
         this.#settleCurrent = (result) => {
           clearTimeout(timer);
           this.#current = this.#settleCurrent = null;
           resolve(result);
         };
         this.send({ type: "tokenise", id, name: data?.name });
-      });
-      return this.#current;
+      }));
     }
 
     #createFrame() {
@@ -392,8 +399,8 @@
       const query = new URLSearchParams({
         key: this.#key,
         origin: location.origin,
-        theme: themeOf(this.#options),
         locale: this.#options.locale ?? "auto",
+        theme: themeOf(this.#options),
         layout: this.#field ? `field-${this.#field}` : this.#layout,
         // By this the frames of a split form know each other.
         mount: (this.#split ?? this).#nonce,
@@ -419,32 +426,38 @@
     }
 
     #connect() {
-      // A second hello is a frame that was loaded anew: its predecessor answers nothing any more.
-      if (this.#port) {
-        this.#port.close();
-        this.#isReady = false;
-        this.#settleCurrent?.(broken("frame_reloaded"));
-      }
-      const channel = new MessageChannel();
-      const port = (this.#port = channel.port1);
-      // The frame's process ended, or the page threw the frame away: no answer will come.
-      port.addEventListener("close", () => this.#port === port && this.#lost(), { signal: this.#end.signal });
-      this.#port.onmessage = (event) => this.#receive(event.data);
+      // A second hello is a frame that was loaded anew.
+      if (this.#port) this.#lose();
+      const { port1, port2 } = new MessageChannel();
+      this.#port = port1;
+      port1.onmessage = (event) => this.#receive(event.data);
       const greeting = { cardseal: PROTOCOL, type: "connect", protocol: PROTOCOL, nonce: this.#nonce, options: this.#options };
-      this.#frame.contentWindow.postMessage(greeting, vault, [channel.port2]);
+      this.#frame.contentWindow.postMessage(greeting, vault, [port2]);
     }
 
-    #lost() {
+    /** The frame is gone, or is another one: the one before answers nothing any more. */
+    #lose() {
+      this.#port.close();
+      this.#silence = 0;
       this.#isReady = false;
+      this.#fields.forEach((field) => (field.#isReady = false));
       this.#settleCurrent?.(broken("frame_reloaded"));
-      setTimeout(() => {
-        if (!this.#isReady && this.isOpen) this.#frame.src += "";
-      }, REVIVE_AFTER_MS);
+    }
+
+    #ping() {
+      if (!this.#isReady) return;
+      if (this.#silence++ < MAX_SILENCE) return this.send({ type: "ping" });
+      this.#lose();
+      if (!this.isOpen) return;
+      [this, ...this.#fields.values()].forEach((mount) => (mount.#frame.src += ""));
+      this.#expect(READY_TIMEOUT_MS, true);
     }
 
     #receive(message) {
       if (message?.to !== "page") return;
-      if (this.#fields.has(message.field)) return this.#fields.get(message.field).#receive({ ...message, field: null });
+      this.#silence = 0;
+      const field = this.#fields.get(message.field);
+      if (field) return field.#receive({ ...message, field: null });
       const { type, token, error } = message;
       switch (type) {
         case "connected":
@@ -454,12 +467,14 @@
           this.#ready();
           break;
         case "change": {
+          // An empty form is no news, but where there was another frame.
+          const isNews = this.#facts || !message.facts.empty;
           const { bin, brand, networks, network } = (this.#facts = message.facts);
           if (bin !== this.#bin) {
             this.#bin = bin;
             this.#isBinAllowed = bin && this.#ask("onBin", { bin, brand });
           }
-          this.#emit("change", this.#facts);
+          if (isNews) this.#emit("change", this.#facts);
           const choice = `${networks}:${network}`;
           if (choice !== this.#choice) this.#emit("networks", { networks, network });
           this.#choice = choice;
@@ -483,8 +498,10 @@
           this.#resize(message.height);
           break;
         case "token":
-          if (error?.code) this.#settle(message.id, { error });
-          else if (token?.id) this.#settle(message.id, { token });
+          if (message.id === this.#lastId) {
+            if (error?.code) this.#settleCurrent?.({ error });
+            else if (token?.id) this.#settleCurrent?.({ token });
+          }
           break;
         case "loaderror":
           this.#fail(message.reason);
@@ -496,7 +513,9 @@
       if (this.#isReady) return;
       this.#isReady = true;
       this.#failed = null;
-      this.#handshakeTimers.splice(0).forEach(clearTimeout);
+      this.#timers.splice(0).forEach(clearTimeout);
+      // The fields of a split form are in the process of the frame that drives them.
+      if (!this.#split) this.#timers.push(setInterval(() => this.#ping(), PING_MS));
       this.#emit("ready");
       this.#waiting.splice(0).forEach((message) => this.send(message));
     }
@@ -515,24 +534,27 @@
       else if (!fields.some((field) => field.matches(BLOCKS_ENTER))) form.requestSubmit();
     }
 
-    /** A refused frame fires `load` like any other, so the vault is asked; it judges by this page's Origin. */
-    async #diagnose(isLast) {
-      if (this.#isReady || this.#failed) return;
-      const reason = await this.#refusal();
-      if (this.#isReady || this.#end.signal.aborted) return;
-      // The vault sees no obstacle: a slow line may still bring the frame, until the time is up.
-      if (reason || isLast) this.#fail(reason ?? "timeout");
+    /** A refused frame fires `load` like any other, so when none is ready the vault is asked; it judges by this page's Origin. */
+    #expect(delay, isLast) {
+      const diagnose = async () => {
+        if (this.#isReady || this.#failed) return;
+        const reason = await this.#refusal();
+        if (this.#isReady || this.#end.signal.aborted) return;
+        // The vault sees no obstacle: a slow line may still bring the frame, until the time is up.
+        if (reason || isLast) this.#fail(reason ?? "timeout");
+      };
+      this.#timers.push(setTimeout(diagnose, delay));
     }
 
     async #refusal() {
       try {
         const query = new URLSearchParams({ key: this.#key });
-        const answer = await fetch(`${vault}/v1/frame/check?${query}`, { credentials: "omit", signal: this.#end.signal });
+        const answer = await fetch(`${vault}/v1/frame/check?${query}`, { credentials: "omit", signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
         if (answer.ok) return null;
         const { code } = await answer.json();
         return code === "origin_not_allowed" ? code : code === "unauthenticated" ? "invalid_key" : "blocked";
       } catch {
-        return navigator.onLine ? "blocked" : "offline";
+        return unreachable();
       }
     }
 
@@ -545,10 +567,6 @@
       this.#settleCurrent?.(broken(reason));
     }
 
-    /** Answers the call under way, if it is this one. */
-    #settle(id, result) {
-      if (id === this.#lastId) this.#settleCurrent?.(result);
-    }
   }
 
   /** The elements of one form on the page, with a common look. */
@@ -567,11 +585,6 @@
       if (!TYPES.test(type)) misuse(`no element: ${type}`);
       if (this.#made.has(type)) misuse(`there is a "${type}" element already.`);
       const element = new CardElement(this.#key, type, this, { ...this.#options, ...options });
-      const destroy = element.destroy;
-      element.destroy = () => {
-        if (this.#made.get(type) === element) this.#made.delete(type);
-        destroy.call(element);
-      };
       this.#made.set(type, element);
       return element;
     }
@@ -580,6 +593,10 @@
     _split(options) {
       if (!this.#split?.isOpen) this.#split = new Mount(this.#key, options, "split", document.body, () => {}, {});
       return this.#split;
+    }
+
+    _forget(type, element) {
+      if (this.#made.get(type) === element) this.#made.delete(type);
     }
 
     getElement(type) {
@@ -611,8 +628,7 @@
       try {
         made ??= (await loadPayments())({ key, vault, createToken });
       } catch {
-        const reason = navigator.onLine ? "blocked" : "offline";
-        return broken(reason);
+        return broken(unreachable());
       }
       return made[verb](...given);
     };
@@ -633,7 +649,7 @@
     #card = null;
     #facts = { empty: true, complete: false };
     #isLoaded = false;
-    #loadError = null;
+    #loadError;
     #isBusy = false;
     #isPassing = false;
     #listening = new AbortController();
@@ -695,7 +711,7 @@
         setTimeout(() => {
           this.#hear("loaderror", told("invalid_key"));
           throw error;
-        }, REVIVE_AFTER_MS);
+        }, TELL_AFTER_MS);
         return;
       }
       this.#card = this.#cardseal.elements().create("card", this.#options());

@@ -6,7 +6,7 @@
 /**
  * Sends `request` to the form in `mount` (what was given to `mount()`, or a `<cardseal-card>`), as `{ fill: { number,
  * expiry, cvc } }` or `{}`, and gives its state: `{ ready, empty, complete, brand, error }`, or null when there is no
- * form of a test key. Of a form that nobody has touched only `ready` is known.
+ * form of a test key.
  */
 export function drive(mount, request = {}) {
   const detail = { ...request };

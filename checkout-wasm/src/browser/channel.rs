@@ -46,6 +46,8 @@ pub enum FromPage {
         /// The holder's name, when the page asked for it.
         name: Option<String>,
     },
+    /// Say that you live.
+    Ping,
 }
 
 /// What the page hears; `of` is the field of a split form that it is about.
@@ -120,6 +122,8 @@ pub enum ToPage<'a> {
         /// What people read.
         message: &'a str,
     },
+    /// The frame lives.
+    Pong,
 }
 
 /// The facts of a form that the page may know.
@@ -263,6 +267,7 @@ impl FromPage {
                 id: number(data, "id")?,
                 name: text(data, "name"),
             }),
+            "ping" => Some(Self::Ping),
             _ => None,
         }
     }
@@ -322,6 +327,7 @@ impl ToPage<'_> {
                 "token",
                 &[("id", (*id).into()), ("error", error(kind, code, message))],
             ),
+            Self::Pong => tagged("pong", &[]),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Events are read by name and not by type: those of a field page are of its own realm, where no type of this one fits.
 
 use wasm_bindgen::prelude::*;
-use web_sys::{Document, Element, Event, EventTarget};
+use web_sys::{Document, Element, Event};
 
 use super::frame::Frame;
 use super::object::{get, text};
@@ -18,13 +18,13 @@ pub fn listen(
     document: &Document,
     fields: &'static [Field],
 ) -> Vec<Listener> {
-    let mut listeners = Vec::with_capacity(5);
-    let mut on = |target: &EventTarget, name: &str, act: fn(&'static Frame, &Event, &[Field])| {
+    let mut listeners = Vec::with_capacity(4);
+    let mut on = |name: &str, act: fn(&'static Frame, &Event, &[Field])| {
         let listener = Listener::new(move |event| act(frame, &event, fields));
-        _ = target.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
+        _ = document.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
         listeners.push(listener);
     };
-    on(document, "input", |frame, event, _| {
+    on("input", |frame, event, _| {
         if let Some(field) = field_of(event) {
             // Autofill dispatches a plain Event: it has no `inputType`, which reads as no deletion.
             frame.typed(field, &text(event, "inputType").unwrap_or_default());
@@ -32,12 +32,12 @@ pub fn listen(
             frame.picked(&target.unchecked_into());
         }
     });
-    on(document, "focusin", |frame, event, fields| {
+    on("focusin", |frame, event, fields| {
         if !is_inside(event) {
             frame.entered(fields);
         }
     });
-    on(document, "focusout", |frame, event, fields| {
+    on("focusout", |frame, event, fields| {
         if let Some(field) = field_of(event) {
             frame.left(field);
         }
@@ -45,12 +45,9 @@ pub fn listen(
             frame.exited(fields);
         }
     });
-    on(document, "keydown", |frame, event, fields| {
+    on("keydown", |frame, event, fields| {
         frame.pressed(fields, &text(event, "key").unwrap_or_default());
     });
-    if let Some(window) = document.default_view() {
-        on(&window, "pagehide", |frame, _, fields| frame.hidden(fields));
-    }
     listeners
 }
 

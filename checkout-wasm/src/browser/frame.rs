@@ -26,13 +26,15 @@ use crate::{plaintext, refusal};
 /// What the page may say at most, in bytes.
 const MAX_MESSAGE: usize = 500;
 
-/// After this long without a key, in milliseconds, what was typed is wiped.
-const IDLE_MS: i32 = 15 * 60 * 1000;
-
 #[wasm_bindgen(module = "/src/browser/extras.js")]
 extern "C" {
     #[wasm_bindgen(js_name = addDocument)]
     fn add_document(document: &Document);
+}
+
+#[wasm_bindgen(module = "/src/browser/forget.js")]
+extern "C" {
+    fn forget(document: &Document, wipe: &JsValue);
 }
 
 #[wasm_bindgen(module = "/src/browser/watch.js")]
@@ -51,13 +53,12 @@ pub struct Frame {
     vault: Vault,
     /// Digits in each input before the event at hand.
     digits: [Cell<usize>; Field::ALL.len()],
-    /// The facts that the page knows; an empty form is no news. In a split form each field's, else the first.
-    told: [Cell<Change>; 3],
+    /// The facts that the page knows; in a split form each field's, else the first.
+    told: [Cell<Option<Change>>; 3],
     /// The look that the page asked for last.
     options: RefCell<JsValue>,
     /// What keeps the documents' listeners and effects alive; in a split form each field's, else the first.
     kept: RefCell<[Option<Box<dyn Any>>; 3]>,
-    idle: Cell<i32>,
     /// The networks on offer.
     offered: Cell<Brands>,
     /// The optional fields, as the page asked for them.
@@ -83,7 +84,6 @@ pub fn start() {
     _ = Executor::init_wasm_bindgen();
     let owner = Owner::new();
     let frame: &'static Frame = owner.with(|| {
-        let told = |field| Cell::new(Change::of(&form, field));
         Box::leak(Box::new(Frame {
             mode,
             layout,
@@ -92,13 +92,9 @@ pub fn start() {
             channel: Channel::default(),
             vault: Vault::new(key),
             digits: Default::default(),
-            told: match layout {
-                Layout::Split => Field::CARD.map(|field| told(Some(field))),
-                _ => [(); 3].map(|()| told(None)),
-            },
+            told: Default::default(),
             options: RefCell::new(JsValue::UNDEFINED),
             kept: Default::default(),
-            idle: Cell::default(),
             offered: Cell::default(),
             fields: RefCell::default(),
             looks: Cell::default(),
@@ -153,6 +149,11 @@ impl Frame {
             add_document(document);
         }
         let listeners = events::listen(self, document, fields);
+        let wipe = Closure::<dyn Fn(String)>::new(move |id: String| {
+            self.clear(Field::of_id(&id).as_slice());
+        });
+        forget(document, wipe.as_ref());
+        wipe.forget();
         if let [field, ..] = fields {
             let keep = Box::new((owner, elements, listeners));
             self.kept.borrow_mut()[*field as usize] = Some(keep);
@@ -257,6 +258,7 @@ impl Frame {
             FromPage::Tokenise { id, name } => spawn_local(async move {
                 self.answer(id, self.tokenise(name.as_deref()).await);
             }),
+            FromPage::Ping => self.channel.tell(&ToPage::Pong),
         }
     }
 
@@ -299,7 +301,6 @@ impl Frame {
                 _ = input.set_selection_range(shown.caret as u32, shown.caret as u32);
             }
         }
-        self.restart_idle();
         spawn_local(async {
             if self.vault.prepare().await {
                 self.tell_change();
@@ -341,26 +342,6 @@ impl Frame {
             "Enter" => self.channel.tell(&ToPage::Enter { of }),
             _ => {}
         }
-    }
-
-    /// A document goes out of sight, for the back button or for good: it must not keep a card.
-    pub fn hidden(&self, fields: &[Field]) {
-        self.clear(match self.layout {
-            Layout::Split => fields,
-            _ => &Field::ALL,
-        });
-    }
-
-    // One timer; each key starts it anew.
-    fn restart_idle(&'static self) {
-        let Some(window) = web_sys::window() else {
-            return;
-        };
-        window.clear_timeout_with_handle(self.idle.get());
-        let wipe = Closure::once_into_js(move || self.clear(&[Field::Number, Field::Cvc]));
-        let timer = window
-            .set_timeout_with_callback_and_timeout_and_arguments_0(wipe.unchecked_ref(), IDLE_MS);
-        self.idle.set(timer.unwrap_or_default());
     }
 
     async fn tokenise(&self, name: Option<&str>) -> Result<JsValue, Refusal> {
@@ -458,7 +439,7 @@ impl Frame {
                 now.bin = inputs::bin(self.vault.bin_digits());
             }
             let told = &self.told[of.map_or(0, |field| field as usize)];
-            if told.replace(now) != now {
+            if told.replace(Some(now)) != Some(now) {
                 let message = now.fault().map(|fault| self.in_words(fault));
                 self.channel.tell(&ToPage::Change {
                     of,
