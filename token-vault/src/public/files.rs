@@ -36,6 +36,8 @@ struct Page {
     file: String,
     /// Its `script-src` and `style-src`.
     policy: String,
+    /// Its `Link` header: the wasm, asked for before the document that needs it has arrived.
+    link: Option<HeaderValue>,
 }
 
 #[derive(Clone)]
@@ -67,6 +69,8 @@ pub(super) struct Document {
     pub file: String,
     pub script_hashes: Vec<String>,
     pub style_hashes: Vec<String>,
+    #[serde(default)]
+    pub preload: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -114,8 +118,8 @@ impl FrameFiles {
         Ok(Self {
             files,
             documents: documents
-                .map(|(layout, document)| (layout, Page::of(document)))
-                .collect(),
+                .map(|(layout, document)| Ok((layout, Page::of(document)?)))
+                .collect::<anyhow::Result<_>>()?,
             loaders: HashSet::from([manifest.loader.file.clone()]),
             loader: manifest.loader.file,
             published: Published {
@@ -218,7 +222,10 @@ impl FrameFiles {
     /// `not_found` for a layout that there is not, and when the vault was started without a frame.
     pub fn document(&self, layout: &str, accepts: &HeaderMap) -> Result<(Response, &str), Error> {
         let page = self.documents.get(layout).ok_or(Code::NotFound)?;
-        let response = self.serve(&page.file, accepts, "no-cache")?;
+        let mut response = self.serve(&page.file, accepts, "no-cache")?;
+        if let Some(link) = &page.link {
+            response.headers_mut().insert(header::LINK, link.clone());
+        }
         Ok((response, &page.policy))
     }
 
@@ -263,19 +270,25 @@ fn signed(folder: &FilePath) -> Option<String> {
 }
 
 impl Page {
-    fn of(document: Document) -> Self {
+    fn of(document: Document) -> anyhow::Result<Self> {
         let quoted = |hashes: &[String]| {
             let quoted: Vec<_> = hashes.iter().map(|hash| format!("'{hash}'")).collect();
             quoted.join(" ")
         };
-        Self {
+        let link = document.preload.map(|file| {
+            let link =
+                format!("<{file}>; rel=preload; as=fetch; type=\"application/wasm\"; crossorigin");
+            HeaderValue::from_str(&link)
+        });
+        Ok(Self {
             policy: format!(
                 "script-src {} 'wasm-unsafe-eval'; style-src {}",
                 quoted(&document.script_hashes),
                 quoted(&document.style_hashes)
             ),
+            link: link.transpose()?,
             file: document.file,
-        }
+        })
     }
 }
 

@@ -48,11 +48,6 @@ impl Document {
             !script.contains("</script") && !css.contains("</style"),
             "an end tag inside script or style would end it"
         );
-        let preload = page.wasm.map_or_else(String::new, |wasm| {
-            format!(
-                "<link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin href=\"{wasm}\">"
-            )
-        });
         // Of no type that runs: it is fetched when the script gives it one, and not before.
         let plain = page.plain.map_or_else(String::new, |plain| {
             let (file, integrity) = (&plain.file, sha256(&plain.content));
@@ -62,7 +57,7 @@ impl Document {
         Ok(self
             .html
             .replace("<html ", &format!("<html data-layout=\"{kind}\" "))
-            .replace("<style></style>", &format!("{preload}<style>{css}</style>"))
+            .replace("<style></style>", &format!("<style>{css}</style>"))
             .replace("<body>", &format!("<body>{markup}"))
             .replace(
                 "</body>",
@@ -82,7 +77,8 @@ pub struct Page<'a> {
     pub css: &'a str,
     /// The script.
     pub script: &'a str,
-    /// The wasm's URL relative to the document, where it runs any.
+    /// The wasm's URL relative to the document, where it runs any. The vault names it in a header, which comes before the
+    /// document does.
     pub wasm: Option<&'a str>,
     /// The script for browsers without WebAssembly, where the document runs wasm.
     pub plain: Option<&'a Built>,
@@ -125,13 +121,10 @@ mod tests {
         assert_eq!(
             document.write(&page).expect("html"),
             concat!(
-                "<html data-layout=\"card\" lang=\"en\"><head><link rel=\"preload\" as=\"fetch\" ",
-                "type=\"application/wasm\" crossorigin href=\"assets/x.wasm\"><style>a{b:c}</style></head>",
+                "<html data-layout=\"card\" lang=\"en\"><head><style>a{b:c}</style></head>",
                 "<body><form></form><script type=\"module\">go()</script></body>"
             )
         );
-        let static_page = Page { wasm: None, ..page };
-        assert!(!document.write(&static_page).expect("html").contains("link"));
         let plain = Built::new("plain", "assets/p.js".to_owned(), b"".to_vec()).expect("brotli");
         let with_plain = Page {
             plain: Some(&plain),

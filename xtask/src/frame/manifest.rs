@@ -26,6 +26,8 @@ pub struct Frame {
     pub built: Built,
     scripts: Vec<String>,
     style: String,
+    /// What the document fetches first.
+    preload: Option<String>,
 }
 
 impl Frame {
@@ -44,6 +46,7 @@ impl Frame {
                 .map(sha256)
                 .collect(),
             style: sha256(page.css.as_bytes()),
+            preload: page.wasm.map(str::to_owned),
             layout,
         })
     }
@@ -156,6 +159,7 @@ impl Manifest<'_> {
                     "integrity": sha384(&frame.built.content),
                     "script_hashes": frame.scripts,
                     "style_hashes": [frame.style],
+                    "preload": frame.preload,
                 });
                 (frame.layout.clone(), document)
             })
