@@ -1,5 +1,6 @@
 /**
- * The core of the card form (type, format, keyboard, tokenise, pay, CSP) in each browser engine that the machine has:
+ * The core of the card form (type, format, keyboard, tokenise, pay, CSP) in each browser engine that the machine has, and in
+ * those that can be started so once more without WebAssembly (Chromium's turn at that is the project `plain`):
  * `CARDSEAL_ENGINES` is a JSON object of `chromium`, `firefox` and `webkit` (MiniBrowser) to their programs; run.js fills
  * it and starts the demo. The full suite runs on Chromium, with Playwright.
  */
@@ -18,17 +19,24 @@ const DRIVER_PORT = Number(process.env.CARDSEAL_DRIVER_PORT ?? 24_290);
 
 const OPEN = {
   chromium: (program) => puppeteer('chrome', program),
-  firefox: (program) => puppeteer('firefox', program),
-  webkit: (program) =>
-    webdriver('xvfb-run', ['-a', 'WebKitWebDriver', `--port=${DRIVER_PORT}`], DRIVER_PORT, {
-      'webkitgtk:browserOptions': { binary: program, args: ['--automation'] },
-    }),
+  firefox: (program, hasWasm) => puppeteer('firefox', program, [], { 'javascript.options.wasm': hasWasm }),
+  webkit: (program, hasWasm) =>
+    webdriver(
+      'xvfb-run',
+      ['-a', 'WebKitWebDriver', `--port=${DRIVER_PORT}`],
+      DRIVER_PORT,
+      { 'webkitgtk:browserOptions': { binary: program, args: ['--automation'] } },
+      { JSC_useWasm: String(Number(hasWasm)) },
+    ),
 };
 
-for (const [engine, program] of Object.entries(engines)) {
-  describe(engine, { timeout: 240_000 }, () => {
+const runs = Object.entries(engines).flatMap(([engine, program]) =>
+  (engine === 'chromium' ? [true] : [true, false]).map((hasWasm) => ({ engine, program, hasWasm })),
+);
+for (const { engine, program, hasWasm } of runs) {
+  describe(hasWasm ? engine : `${engine} without WebAssembly`, { timeout: 240_000 }, () => {
     let browser;
-    before(async () => (browser = await OPEN[engine](program)));
+    before(async () => (browser = await OPEN[engine](program, hasWasm)));
     after(() => browser?.close());
 
     const value = (field) => browser.run((id) => document.getElementById(id).value, [field], FRAME);
@@ -50,6 +58,7 @@ for (const [engine, program] of Object.entries(engines)) {
 
     test('what is typed is grouped, and the caret stays where it is', async () => {
       await withCard(async () => {
+        assert.equal(await browser.run(() => typeof WebAssembly, [], FRAME), hasWasm ? 'object' : 'undefined');
         await typeCard();
         assert.deepEqual([await value('number'), await value('expiry'), await value('cvc')], ['4242 4242 4242 4242', '12 / 40', '123']);
         await browser.click('#number', FRAME);

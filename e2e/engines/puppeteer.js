@@ -1,8 +1,8 @@
 /** Chromium, and Firefox over WebDriver BiDi, with the same verbs as webdriver.js. */
 import puppeteer from 'puppeteer-core';
 
-/** Opens the browser (`chrome` or `firefox`) at `executablePath`, with `args` for Chromium. */
-export async function open(browser, executablePath, args = []) {
+/** Opens the browser (`chrome` or `firefox`) at `executablePath`, with `args` for Chromium and `prefs` for Firefox. */
+export async function open(browser, executablePath, args = [], prefs = {}) {
   const isRoot = process.getuid?.() === 0;
   const launched = await puppeteer.launch({
     browser,
@@ -18,6 +18,7 @@ export async function open(browser, executablePath, args = []) {
       'network.captive-portal-service.enabled': false,
       'network.connectivity-service.enabled': false,
       'services.settings.server': 'data:,',
+      ...prefs,
     },
   });
   return new Browser(launched, await launched.newPage());

@@ -5,10 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
 const KEYS = { Tab: '\uE004', Enter: '\uE007', Shift: '\uE008', Escape: '\uE00C', Backspace: '\uE003', Home: '\uE011', ArrowRight: '\uE014' };
 
-/** Starts `program` with `args` (which listens on `port`) and opens a browser of these capabilities. */
-export async function open(program, args, port, capabilities) {
+/** Starts `program` with `args` (which listens on `port`) and `env`, and opens a browser of these capabilities. */
+export async function open(program, args, port, capabilities, env = {}) {
   // In a group of its own, so that what it starts ends with it.
-  const driver = spawn(program, args, { stdio: 'ignore', detached: true });
+  const driver = spawn(program, args, { stdio: 'ignore', detached: true, env: { ...process.env, ...env } });
   const stop = () => {
     try {
       process.kill(-driver.pid, 'SIGTERM');

@@ -99,7 +99,7 @@ pub fn run() -> anyhow::Result<Outcome> {
 
     steps::step(
         "7/7",
-        "browser tests in Chromium, their core in Firefox and WebKitGTK",
+        "browser tests in Chromium, their core in Firefox and WebKitGTK, also without WebAssembly",
     );
     match (CHROMIUM.get(), machine::on_path(&["npm"])) {
         (Ok(chromium), Some(_)) => {
