@@ -78,18 +78,23 @@ fn past(
     };
     let (merchant, livemode, card): (String, bool, String) =
         (row.get(0)?, row.get(1)?, row.get(2)?);
-    let sql = "select a.created_ms, a.state, c.response_code, c.advice_code
-         from confirmation_cards k join attempts a on a.confirmation = k.confirmation
-             left join charges c on c.id = a.charge
-         where k.merchant = $1 and k.livemode = $2 and k.card = $3 and a.created_ms > $4
-             and a.state in ('declined', 'captured', 'authorized')
-         order by k.created_ms desc, a.created_ms desc limit $5";
     let since = now_ms - MONTH_MS;
-    let mut newest = |most: i64| tx.all(sql, params![&merchant, livemode, &card, since, most]);
-    // Most cards were approved last: then nothing counts against them.
-    let mut rows = newest(1)?;
+    let mut newest = |order: &str| {
+        let sql = format!(
+            "select a.created_ms, a.state, c.response_code, c.advice_code
+             from confirmation_cards k join attempts a on a.confirmation = k.confirmation
+                 left join charges c on c.id = a.charge
+             where k.merchant = $1 and k.livemode = $2 and k.card = $3 and a.created_ms > $4
+                 and a.state in ('declined', 'captured', 'authorized')
+             order by k.created_ms desc{order}"
+        );
+        tx.all(&sql, params![&merchant, livemode, &card, since])
+    };
+    // Most cards were approved last: then nothing counts against them. The first row is found by the index alone; an
+    // approval is the last of its confirmation.
+    let mut rows = newest(" limit 1")?;
     if is_decline(rows.first())? {
-        rows = newest(100)?;
+        rows = newest(", a.created_ms desc limit 100")?;
     }
     let mut past = Vec::new();
     for row in &rows {
