@@ -8,7 +8,9 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { brotliCompressSync } from 'node:zlib';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from '@playwright/test';
+import puppeteer from 'puppeteer-core';
 import { serve } from '../pages/serve.js';
 import { Vault } from '../vault.js';
 
@@ -63,6 +65,13 @@ const page = (vault, other) => `<!doctype html><html lang="en"><title>A page</ti
     const began = now();
     await new Promise((resolve) => mounts[kind](resolve));
     return { began, ready: now() };
+  };
+  window.remount = async (kind, count) => {
+    for (let n = 0; n < count; n += 1) {
+      await mount(kind);
+      if (kind == 'cardseal') card.destroy();
+      document.querySelector('#card').replaceChildren();
+    }
   };
 </script></html>`;
 
@@ -174,15 +183,51 @@ async function typing(context, url, figures) {
   }
 }
 
-/** The renderers' memory by process, MB: their own pages and their share of those that several have. */
-async function memory(browser, tab, devtools) {
-  for (let round = 0; round < 3; round += 1) {
-    await devtools.send('HeapProfiler.collectGarbage');
-    await tab.waitForTimeout(200);
+/**
+ * A tab without the drivers' page around it: Playwright's and puppeteer's turn the network domain on, for which the renderer
+ * keeps the body of every answer, some 0.25 MB a mount.
+ */
+class Tab {
+  static #opened = 0;
+
+  static async open(browser, url) {
+    const devtools = await browser.target().createCDPSession();
+    // An address of its own, to be found by.
+    const own = `${url}#${(Tab.#opened += 1)}`;
+    // And a profile of its own: its process begins with it.
+    const { browserContextId } = await devtools.send('Target.createBrowserContext');
+    await devtools.send('Target.createTarget', { url: own, browserContextId });
+    const target = await browser.waitForTarget((one) => one.url() === own);
+    const tab = new Tab(devtools, browserContextId, await target.createCDPSession());
+    while (!(await tab.run('Boolean(window.mount)'))) await sleep(50);
+    // What starting takes is given back by then.
+    await sleep(1000);
+    return tab;
   }
-  const session = await browser.newBrowserCDPSession();
-  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
-  await session.detach();
+
+  constructor(browser, browserContextId, page) {
+    Object.assign(this, { browser, browserContextId, page });
+  }
+
+  async run(expression) {
+    const { result, exceptionDetails } = await this.page.send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  }
+
+  async close() {
+    await this.browser.send('Target.disposeBrowserContext', { browserContextId: this.browserContextId });
+    await this.browser.detach();
+  }
+}
+
+/** The renderers' memory by process, MB: their own pages and their share of those that several have. */
+async function memory(tab) {
+  for (let round = 0; round < 3; round += 1) {
+    await tab.page.send('HeapProfiler.collectGarbage');
+    await sleep(200);
+  }
+  const { processInfo } = await tab.browser.send('SystemInfo.getProcessInfo');
   const pss = (id) => Number(/^Pss: +(\d+)/m.exec(readFileSync(`/proc/${id}/smaps_rollup`, 'utf8'))[1]) / 1024;
   return new Map(processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => [id, pss(id)]));
 }
@@ -192,38 +237,28 @@ const grown = (before, after) =>
   [...before].reduce((sum, [id, megabytes]) => sum + (after.has(id) ? after.get(id) - megabytes : 0), 0);
 
 /** Memory added by a mount of each kind, and by a hundred that were taken off again. */
-async function memories(browser, context, url, figures) {
+async function memories(browser, url, figures) {
   const added = {};
   for (const kind of ['plain', 'cardseal', 'split', '100 plain', '100 cardseal']) {
     const several = [];
     for (let n = 0; n < 5; n += 1) {
-      const tab = await context.newPage();
-      const devtools = await context.newCDPSession(tab);
-      await tab.goto(url);
+      const tab = await Tab.open(browser, url);
       const [, repeated] = kind.split(' ');
       if (repeated) {
         // What the first mounts leave for good (compiled code, caches) is not what a leak is.
-        const mounts = (count) =>
-          tab.evaluate(async ([count, kind]) => {
-            for (let n = 0; n < count; n += 1) {
-              await mount(kind);
-              if (kind === 'cardseal') window.card.destroy();
-              document.querySelector('#card').replaceChildren();
-            }
-          }, [count, repeated]);
-        await mounts(10);
-        const before = await memory(browser, tab, devtools);
-        await mounts(100);
-        several.push(grown(before, await memory(browser, tab, devtools)));
+        await tab.run(`remount('${repeated}', 10)`);
+        const before = await memory(tab);
+        await tab.run(`remount('${repeated}', 100)`);
+        several.push(grown(before, await memory(tab)));
         if (n === 1) {
           await tab.close();
           break;
         }
       } else {
-        const before = await memory(browser, tab, devtools);
-        await tab.evaluate((kind) => mount(kind), kind);
-        await tab.waitForTimeout(300);
-        several.push(grown(before, await memory(browser, tab, devtools)));
+        const before = await memory(tab);
+        await tab.run(`mount('${kind}')`);
+        await sleep(300);
+        several.push(grown(before, await memory(tab)));
       }
       await tab.close();
     }
@@ -256,10 +291,8 @@ const form = baseline();
 sizes(form, figures);
 const options = LIMITS.flatMap((limit) => [`--limit-${limit}`, 'off']);
 const args = ['--disable-site-isolation-trials', '--disable-features=IsolateOrigins,SitePerProcess', '--disable-background-networking'];
-const browser = await chromium.launch({
-  executablePath: process.env.CARDSEAL_CHROMIUM,
-  args: process.getuid() === 0 ? ['--no-sandbox', ...args] : args,
-});
+const launch = { executablePath: process.env.CARDSEAL_CHROMIUM, args: process.getuid() === 0 ? ['--no-sandbox', ...args] : args };
+let browser = await chromium.launch(launch);
 await Vault.with({ options }, async (vault) => {
   const files = { '/form': form };
   await serve(files, async (port) => {
@@ -269,9 +302,9 @@ await Vault.with({ options }, async (vault) => {
     await context.addInitScript(watch);
     await loads(context, url, figures);
     await typing(context, url, figures);
-    await context.close();
-    const bare = await browser.newContext();
-    await memories(browser, bare, url, figures);
+    await browser.close();
+    browser = await puppeteer.launch(launch);
+    await memories(browser, url, figures);
   });
 });
 await browser.close();
