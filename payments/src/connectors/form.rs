@@ -292,6 +292,7 @@ fn line(text: &str) -> Option<Line> {
         payment: payment.to_owned(),
         payment_reference: payment_reference.to_owned(),
         reference: reference.to_owned(),
+            "RETURN" => LineKind::RefundReturn,
         gross: parse_decimal(gross, &currency)?,
         fee: parse_decimal(fee, &currency)?,
         currency,

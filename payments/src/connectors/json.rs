@@ -90,9 +90,7 @@ impl Connector for Json {
         };
         match status {
             200 | 201 if done.contains(&word) => Some(Done::Yes),
-            200 | 201 | 202 if word == "pending" && kind == Operation::Refund => {
-                Some(Done::Pending)
-            }
+            200..=202 if word == "pending" && kind == Operation::Refund => Some(Done::Pending),
             200 | 201 | 402 | 409 | 422 if matches!(word, "declined" | "failed" | "refused") => {
                 Some(Done::No(code()))
             }

@@ -49,8 +49,13 @@ async fn three_dialects_are_one_and_every_fault_converges() {
         world.only(name).await;
         world.faults(dialect).await;
     }
+    let mut returned = vec![];
+    for (name, dialect) in ACQUIRERS {
+        world.only(name).await;
+        returned.push(world.refunds_take_their_course(dialect).await);
+    }
     world.books_agree().await;
-    world.a_day_later().await;
+    world.a_day_later(&returned).await;
     world.authorisations_expire().await;
 }
 
@@ -234,6 +239,37 @@ impl World {
                 &[("evidence[uncategorized_text]", "winning_evidence")],
             )
             .await;
+    /// Refunds that do not end with their answer: one is pending and then done, one is done and comes back. The id of that.
+    async fn refunds_take_their_course(&self, dialect: &str) -> String {
+        let mut ids = vec![];
+        for (number, at_first) in [
+            ("4000000000007726", "pending"),
+            ("4000000000005126", "succeeded"),
+        ] {
+            let paid = self.pay(2600, number, &[]).await;
+            let intent = paid["id"].as_str().expect("an id");
+            let form = [("payment_intent", intent), ("amount", "600")];
+            let refund = self.post("/v1/refunds", &form).await;
+            assert_eq!(refund["status"], at_first, "{dialect}: {refund}");
+            ids.push(refund["id"].as_str().expect("an id").to_owned());
+        }
+        for (id, in_the_end) in ids.iter().zip(["succeeded", "failed"]) {
+            let until = Instant::now() + Duration::from_secs(60);
+            loop {
+                let refund = self.payments.get(&format!("/v1/refunds/{id}")).await.json;
+                if refund["status"] == in_the_end {
+                    let why = refund["failure_reason"].as_str();
+                    let wanted = (in_the_end == "failed").then_some("expired_or_canceled_card");
+                    assert_eq!(why, wanted, "{dialect}: {refund}");
+                    break;
+                }
+                assert!(Instant::now() < until, "{dialect}: {refund}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        ids.remove(1)
+    }
+
         assert_eq!(won["status"], "won", "{dialect}: {won}");
         let moved: Vec<&Value> = won["balance_transactions"]
             .as_array()
@@ -408,7 +444,7 @@ impl World {
     }
 
     /// Settlement files come, every line of them is known, and the money is there when the file says.
-    async fn a_day_later(&self) {
+    async fn a_day_later(&self, returned: &[String]) {
         std::fs::write(self.demo.data_dir.join("clock"), "86400").expect("written");
         let until = Instant::now() + Duration::from_secs(60);
         let today = loop {
@@ -447,6 +483,16 @@ impl World {
             }
         }
     }
+        // A refund that came back is in the file twice: as it went and as it came.
+        for id in returned {
+            let path = format!("/v1/balance_transactions?source={id}");
+            let list = self.payments.get(&path).await.json;
+            let rows = list["data"].as_array().expect("a list");
+            let settled = rows
+                .iter()
+                .filter(|row| row["available_on"].as_i64().expect("a time") % 86_400 == 0);
+            assert_eq!(settled.count(), 2, "{list}");
+        }
 
     // The charges' balance transactions: settled ones are there at midnight of the file's day.
     async fn settled_balance(&self) -> Vec<Value> {
