@@ -70,7 +70,18 @@ pub(crate) struct Address {
 impl Address {
     /// Whether there is anything to compare.
     pub(crate) fn is_there(&self) -> bool {
-        let some = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        some(&self.line1) || some(&self.postal_code)
+        self.has_line1() || self.has_postal_code()
+    }
+
+    /// Whether the first line came.
+    pub(crate) fn has_line1(&self) -> bool {
+        self.line1.as_ref().is_some_and(|text| !text.is_empty())
+    }
+
+    /// Whether the postal code came.
+    pub(crate) fn has_postal_code(&self) -> bool {
+        self.postal_code
+            .as_ref()
+            .is_some_and(|text| !text.is_empty())
     }
 }

@@ -135,11 +135,20 @@ pub(crate) fn decide(card: &CardData, address: &Address, today: Month) -> Decisi
         None => APPROVED,
     };
     let mismatch = AVS_MISMATCHES.iter().find(|(of, ..)| *of == number);
-    let avs_result = match mismatch {
-        Some((_, line1, postal)) => avs_letter(card.number.brand(), *line1, *postal),
-        None if address.is_there() => avs_letter(card.number.brand(), true, true),
-        None => "U",
+    let matches = mismatch.map(|(_, line1, postal)| (*line1, *postal));
+    // Only what was sent can match. A card that never matches does not without an address either.
+    let compared = if address.is_there() {
+        let (line1, postal) = matches.unwrap_or((true, true));
+        Some((
+            line1 && address.has_line1(),
+            postal && address.has_postal_code(),
+        ))
+    } else {
+        matches
     };
+    let avs_result = compared.map_or("U", |(line1, postal)| {
+        avs_letter(card.number.brand(), line1, postal)
+    });
     let dispute = DISPUTES.iter().find(|(of, ..)| *of == number);
     let refunds = REFUNDS.iter().find(|(of, _)| *of == number);
     Decision {
@@ -241,6 +250,36 @@ mod tests {
         ] {
             assert_eq!(letter(number, &address), there, "{number}");
             assert_eq!(letter(number, &Address::default()), absent, "{number}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_sent_is_compared() {
+        let letter = |number: &str, line1: Option<&str>, postal_code: Option<&str>| {
+            let card = CardData {
+                number: Pan::parse(number).expect("a card number"),
+                expiry: Month::new(2030, 1).expect("a month"),
+                cvc: None,
+                name: None,
+                postal_code: None,
+                country: None,
+                network: None,
+            };
+            let address = Address {
+                line1: line1.map(str::to_owned),
+                postal_code: postal_code.map(str::to_owned),
+            };
+            decide(&card, &address, Month::new(2026, 11).expect("a month")).avs_result
+        };
+        for (number, line1, postal_code, wanted) in [
+            ("4242424242424242", Some("1 High Street"), None, "A"),
+            ("4242424242424242", Some(""), Some("12345"), "Z"),
+            ("4000000000000028", None, Some("12345"), "Z"),
+            ("4000000000000028", Some("1 High Street"), None, "N"),
+            ("4000000000000036", Some("1 High Street"), None, "A"),
+            ("4000000000000036", None, Some("12345"), "N"),
+        ] {
+            assert_eq!(letter(number, line1, postal_code), wanted, "{number}");
         }
     }
 

@@ -8,6 +8,7 @@ use vault_api::ids::ordered_id;
 
 use crate::app::Owner;
 use crate::attempts::Attempt;
+use crate::billing::Billing;
 use crate::connectors::{Decline, Facts, Payment, Verdict, avs};
 use crate::error::{Error, Refusal};
 use crate::http::call::Call;
@@ -15,7 +16,6 @@ use crate::http::expand::Expand;
 use crate::http::pages::{ListRoute, Listed};
 use crate::http::params::from_column;
 use crate::intents::Details;
-use crate::payment_methods::billing_details;
 use crate::risk::{self, Assessment};
 use vault_api::tokens::CardSummary;
 
@@ -35,7 +35,8 @@ pub const LISTED: Listed = Listed {
               (select b.id from balance_transactions b where b.source = charges.id and b.type = 'charge') as balance_transaction, \
               three_d_secure, \
               (select cast(count(*) as bigint) from disputes d where d.charge = charges.id), advice_code, \
-              risk, (select id from reviews r where r.charge = charges.id) as review, capture_before",
+              risk, (select id from reviews r where r.charge = charges.id) as review, capture_before, \
+              (select billing_details from payment_methods m where m.id = charges.payment_method)",
 };
 
 /// A charge's customer is its intent's.
@@ -73,6 +74,7 @@ pub struct Charge {
     review: Option<String>,
     /// Of an authorisation: until when it can be captured, Unix seconds.
     pub capture_before: Option<i64>,
+    billing: Option<Billing>,
 }
 
 impl Charge {
@@ -116,6 +118,7 @@ impl Charge {
             risk: attempt.carried.risk.clone(),
             review: None,
             capture_before: None,
+            billing: None,
         }
     }
 
@@ -124,6 +127,7 @@ impl Charge {
         let code: Option<String> = row.get(21)?;
         let three_d_secure: Option<String> = row.get(31)?;
         let risk: Option<String> = row.get(34)?;
+        let billing: Option<String> = row.get(37)?;
         let failure = match code {
             Some(code) => Some((code, row.get(22)?, row.get(23)?)),
             None => None,
@@ -176,6 +180,7 @@ impl Charge {
             risk: risk.as_deref().map(from_column).transpose()?,
             review: row.get(35)?,
             capture_before: row.get(36)?,
+            billing: billing.as_deref().map(from_column).transpose()?,
         })
     }
 
@@ -239,7 +244,7 @@ impl Charge {
             "application_fee_amount": null,
             "authorization_code": self.facts.authorization_code,
             "balance_transaction": self.balance_transaction,
-            "billing_details": billing_details(),
+            "billing_details": Billing::object(self.billing.as_ref()),
             "calculated_statement_descriptor": self.details.statement_descriptor,
             "captured": self.captured,
             "created": self.created_ms.div_euclid(1000),
@@ -324,7 +329,12 @@ impl Charge {
         let brand = card.map(|card| card.brand.as_str());
         let approved = self.failure.is_none();
         let authenticated = self.three_d_secure.as_ref().unwrap_or(&Value::Null);
-        let (line1, postal_code) = avs::checks(brand, self.facts.avs_result.as_deref());
+        let (mut line1, mut postal_code) = avs::checks(brand, self.facts.avs_result.as_deref());
+        // One letter speaks of both parts; of one that was not sent it says nothing.
+        if let Some(sent) = self.billing.as_ref().and_then(Billing::compared) {
+            line1 = line1.filter(|_| sent.line1.is_some());
+            postal_code = postal_code.filter(|_| sent.postal_code.is_some());
+        }
         json!({
             "amount_authorized": approved.then_some(self.amount),
             "authorization_code": self.facts.authorization_code,

@@ -10,6 +10,7 @@
 mod app;
 mod attempts;
 mod balance;
+mod billing;
 mod charges;
 mod checkout;
 mod cli;
@@ -96,6 +97,7 @@ const MIGRATIONS: &[Migration] = &[
     ),
     ("0015_refunds", include_str!("schema/0015_refunds.sql")),
     ("0016_indexes", include_str!("schema/0016_indexes.sql")),
+    ("0017_billing", include_str!("schema/0017_billing.sql")),
 ];
 
 fn main() -> anyhow::Result<()> {

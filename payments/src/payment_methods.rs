@@ -9,6 +9,7 @@ use vault_api::TokenName;
 use vault_api::tokens::CardSummary;
 
 use crate::app::{App, Owner};
+use crate::billing::{Billing, Fresh};
 use crate::error::{Error, Refusal};
 use crate::http::call::Call;
 use crate::http::expand::Expand;
@@ -19,7 +20,7 @@ use crate::vault::Failure;
 
 /// The columns that [`PaymentMethod::from_row`] reads.
 pub const COLUMNS: &str = "id, merchant, livemode, created_ms, sealed_token, brand, last4, exp_month, exp_year, metadata, \
-     customer, stored_card, detached, network_transaction_id";
+     customer, stored_card, detached, network_transaction_id, billing_details";
 
 /// A payment method.
 #[derive(Debug, Clone)]
@@ -39,11 +40,12 @@ pub struct PaymentMethod {
     pub detached: bool,
     /// The scheme's id of the payment that set the card up.
     pub network_transaction_id: Option<String>,
+    pub billing: Option<Billing>,
 }
 
 impl PaymentMethod {
-    pub fn new(seal: &Seal, owner: &Owner, id: String, now_ms: i64, token: &str) -> Self {
-        let sealed_token = Some(seal.seal(&id, token.as_bytes()));
+    pub fn new(seal: &Seal, owner: &Owner, id: String, now_ms: i64, fresh: &Fresh) -> Self {
+        let sealed_token = Some(seal.seal(&id, fresh.token.as_bytes()));
         Self {
             id,
             owner: owner.clone(),
@@ -55,6 +57,7 @@ impl PaymentMethod {
             stored_card: None,
             detached: false,
             network_transaction_id: None,
+            billing: fresh.billing.as_deref().cloned(),
         }
     }
 
@@ -71,6 +74,7 @@ impl PaymentMethod {
             }),
             None => None,
         };
+        let billing: Option<String> = row.get(14)?;
         Ok(Self {
             id: row.get(0)?,
             owner: Owner {
@@ -85,6 +89,7 @@ impl PaymentMethod {
             stored_card: row.get(11)?,
             detached: row.get(12)?,
             network_transaction_id: row.get(13)?,
+            billing: billing.as_deref().map(from_column).transpose()?,
         })
     }
 
@@ -102,8 +107,8 @@ impl PaymentMethod {
         let card = self.card.as_ref();
         let inserted = tx.execute(
             "insert into payment_methods (id, merchant, livemode, created_ms, sealed_token, brand, last4, exp_month,
-                 exp_year, metadata)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
+                 exp_year, metadata, billing_details)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing",
             params![
                 &self.id,
                 &self.owner.merchant,
@@ -115,6 +120,7 @@ impl PaymentMethod {
                 card.map(|c| i64::from(c.exp_month)),
                 card.map(|c| i64::from(c.exp_year)),
                 json!(self.metadata).to_string(),
+                self.billing.as_ref().map(|billing| json!(billing).to_string()),
             ],
         )?;
         Ok(inserted == 1)
@@ -173,7 +179,7 @@ impl PaymentMethod {
             "id": self.id,
             "object": "payment_method",
             "allow_redisplay": "unspecified",
-            "billing_details": billing_details(),
+            "billing_details": Billing::object(self.billing.as_ref()),
             "card": {
                 "brand": brand,
                 "checks": { "address_line1_check": null, "address_postal_code_check": null, "cvc_check": null },
@@ -198,16 +204,6 @@ impl PaymentMethod {
             "type": "card",
         })
     }
-}
-
-/// Nothing is collected of the billing details yet.
-pub fn billing_details() -> Value {
-    json!({
-        "address": {
-            "city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null,
-        },
-        "email": null, "name": null, "phone": null, "tax_id": null,
-    })
 }
 
 /// What the vault told us of the card, kept for showing.
@@ -294,7 +290,10 @@ pub async fn create(call: Call) -> Response {
         if call.params.one_of("type", &["card"])?.is_none() {
             return Err(call.params.missing("type"));
         }
-        let token = take_token(&mut call.params)?;
+        let fresh = Fresh {
+            token: take_token(&mut call.params)?,
+            billing: Billing::take(&mut call.params)?,
+        };
         let update = call.params.metadata()?;
         call.params.finish()?;
         let mut method = PaymentMethod::new(
@@ -302,10 +301,10 @@ pub async fn create(call: Call) -> Response {
             &call.owner,
             id,
             call.app.clock.now_ms(),
-            &token,
+            &fresh,
         );
         merge_metadata(&mut method.metadata, update)?;
-        method.card = look_at(&call.app, &call.owner, &token).await?;
+        method.card = look_at(&call.app, &call.owner, &fresh.token).await?;
         let (app, owner) = (call.app.clone(), call.owner);
         let write = move |tx: &mut Tx<'_>| {
             method.insert(tx)?;

@@ -9,6 +9,7 @@ use store::{Tx, params};
 use vault_api::tokens::StoredCard;
 
 use crate::app::{App, Owner};
+use crate::billing::Fresh;
 use crate::customers::{self, Customer};
 use crate::error::{Error, Refusal};
 use crate::events;
@@ -101,7 +102,11 @@ pub async fn attach(Path(id): Path<String>, call: Call) -> Response {
 
 // A published test token becomes a payment method of the customer's own; a resumed call finds the same.
 async fn method_of(app: &App, owner: &Owner, id: String, token: &str) -> Result<String, Error> {
-    let method = PaymentMethod::new(&app.seal, owner, id.clone(), app.clock.now_ms(), token);
+    let fresh = Fresh {
+        token: token.to_owned(),
+        billing: None,
+    };
+    let method = PaymentMethod::new(&app.seal, owner, id.clone(), app.clock.now_ms(), &fresh);
     app.store.write(move |tx| method.insert(tx)).await?;
     Ok(id)
 }

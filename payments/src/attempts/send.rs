@@ -78,6 +78,7 @@ async fn send_with_permit(
         cvc,
         credential: attempt.carried.credential.as_ref(),
         exemption: attempt.carried.exemption,
+        address: attempt.carried.address.as_ref(),
     });
     let forward = Forward {
         attempt: attempt.id.clone(),

@@ -43,6 +43,13 @@ impl Connector for Form {
         if let Some(exemption) = what.exemption {
             body["SCAEXEMPTION"] = json!(exemption.word());
         }
+        if let Some(address) = what.address {
+            for (name, text) in [("STREET", &address.line1), ("ZIP", &address.postal_code)] {
+                if let Some(text) = text {
+                    body[name] = json!(text);
+                }
+            }
+        }
         ("authorise", body)
     }
 
@@ -285,6 +292,7 @@ fn line(text: &str) -> Option<Line> {
         kind: match kind {
             "SALE" => LineKind::Capture,
             "CREDIT" => LineKind::Refund,
+            "RETURN" => LineKind::RefundReturn,
             "CHBK" => LineKind::Chargeback,
             "REPR" => LineKind::Reinstatement,
             _ => return None,
@@ -292,7 +300,6 @@ fn line(text: &str) -> Option<Line> {
         payment: payment.to_owned(),
         payment_reference: payment_reference.to_owned(),
         reference: reference.to_owned(),
-            "RETURN" => LineKind::RefundReturn,
         gross: parse_decimal(gross, &currency)?,
         fee: parse_decimal(fee, &currency)?,
         currency,

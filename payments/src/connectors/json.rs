@@ -40,6 +40,9 @@ impl Connector for Json {
         if let Some(exemption) = what.exemption {
             body["sca_exemption"] = json!(exemption.word());
         }
+        if let Some(address) = what.address {
+            body["billing"] = json!(address);
+        }
         ("authorise", body)
     }
 
@@ -284,6 +287,7 @@ mod tests {
                 cvc,
                 credential: None,
                 exemption: None,
+                address: None,
             });
             assert_eq!(operation, "authorise");
             assert_eq!(body["card"].get("cvc").is_some(), cvc);

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use reports::{DisputeAnswer, DisputeReport, ReturnedRefund, Settled};
 
+use crate::billing::Compared;
 use crate::three_ds::carried::Credential;
 use crate::three_ds::exemptions::Exemption;
 pub use acquirer::Acquirer;
@@ -31,6 +32,8 @@ pub struct Authorise<'a> {
     pub credential: Option<&'a Credential>,
     /// Why the issuer is asked to do without an authentication.
     pub exemption: Option<Exemption>,
+    /// What the issuer compares of the buyer's address.
+    pub address: Option<&'a Compared>,
 }
 
 /// A payment, as the acquirer reports it.

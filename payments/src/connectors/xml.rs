@@ -53,6 +53,18 @@ impl Connector for Xml {
         if let Some(exemption) = what.exemption {
             order["exemption"] = json!({ "@type": exemption.word() });
         }
+        if let Some(address) = what.address {
+            let mut billing = json!({});
+            for (name, text) in [
+                ("address1", &address.line1),
+                ("postalCode", &address.postal_code),
+            ] {
+                if let Some(text) = text {
+                    billing[name] = json!(text);
+                }
+            }
+            order["shopper"] = json!({ "billingAddress": billing });
+        }
         let body = json!({ "@merchantCode": what.merchant, "submit": { "order": order } });
         ("authorise", body)
     }

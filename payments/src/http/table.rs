@@ -127,7 +127,7 @@ fn methods() -> Vec<Route> {
     vec![
         Route::post("/v1/payment_methods", payment_methods::create)
             .does("Makes a PaymentMethod of a token.")
-            .takes("type! card:hash! metadata:hash expand:list")
+            .takes("type! card:hash! billing_details:hash metadata:hash expand:list")
             .answers("payment_method"),
         Route::get("/v1/payment_methods", saved_cards::list)
             .does("Lists a customer's cards.")

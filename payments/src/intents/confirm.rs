@@ -16,6 +16,7 @@ use super::begin::{Beginning, Begun};
 use super::options::Options;
 use crate::app::{App, Origin, Owner, Shared};
 use crate::attempts::{self, Attempt};
+use crate::billing::{Billing, Fresh};
 use crate::checkout::lifecycle;
 use crate::conversion;
 use crate::cvc_tokens;
@@ -36,8 +37,8 @@ use crate::three_ds;
 pub enum Source {
     /// A payment method that was made before.
     Existing(String),
-    /// A token; a payment method is made of it.
-    Token(String),
+    /// A payment method is made of it.
+    Token(Fresh),
 }
 
 impl Source {
@@ -46,7 +47,10 @@ impl Source {
         let existing = params.text("payment_method", 100)?;
         let Some(mut data) = params.hash("payment_method_data")? else {
             return Ok(existing.map(|id| match published_token(&id) {
-                Some(token) => Self::Token(token),
+                Some(token) => Self::Token(Fresh {
+                    token,
+                    billing: None,
+                }),
                 None => Self::Existing(id),
             }));
         };
@@ -54,12 +58,13 @@ impl Source {
             return Err(data.missing("type"));
         }
         let token = take_token(&mut data)?;
+        let billing = Billing::take(&mut data)?;
         data.finish()?;
         if existing.is_some() {
             let message = "Pass payment_method or payment_method_data, not both.";
             return Err(Refusal::plain(message).param("payment_method").into());
         }
-        Ok(Some(Self::Token(token)))
+        Ok(Some(Self::Token(Fresh { token, billing })))
     }
 }
 

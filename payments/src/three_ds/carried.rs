@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use store::{Tx, params};
 
 use super::exemptions::Exemption;
+use crate::billing::{Billing, Compared};
 use crate::conversion::Rate;
 use crate::error::Error;
 use crate::intents::Intent;
@@ -34,6 +35,9 @@ pub struct Carried {
     /// The rate that a sale is settled at, where the merchant is paid in another currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversion: Option<Rate>,
+    /// What the issuer compares of the buyer's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<Compared>,
 }
 
 /// The schemes' framework of stored credentials: who initiates the payment, with which credential.
@@ -59,6 +63,7 @@ impl Carried {
             exemption: None,
             risk: None,
             conversion: None,
+            address: method.billing.as_ref().and_then(Billing::compared),
         }
     }
 }

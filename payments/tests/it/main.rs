@@ -9,6 +9,7 @@ mod world;
 
 mod bad_input;
 mod balance;
+mod billing;
 mod checkout;
 mod cli;
 mod conversion;

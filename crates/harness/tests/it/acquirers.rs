@@ -201,6 +201,33 @@ impl World {
                 .await;
             assert_eq!(captured["amount_received"], 1000, "{dialect}: {captured}");
         }
+        let address = [
+            (
+                "payment_method_data[billing_details][address][line1]",
+                "1 High Street",
+            ),
+            (
+                "payment_method_data[billing_details][address][postal_code]",
+                "12345",
+            ),
+            ("expand[]", "latest_charge"),
+        ];
+        for (number, line1, postal_code) in [
+            ("4242424242424242", "pass", "pass"),
+            ("4000000000000028", "fail", "pass"),
+            ("4000000000000036", "pass", "fail"),
+        ] {
+            let paid = self.pay(3100, number, &address).await;
+            let checks = &paid["latest_charge"]["payment_method_details"]["card"]["checks"];
+            assert_eq!(
+                (
+                    &checks["address_line1_check"],
+                    &checks["address_postal_code_check"]
+                ),
+                (&json!(line1), &json!(postal_code)),
+                "{dialect}: {paid}"
+            );
+        }
         let held = self.pay(3000, "5555555555554444", &manual).await;
         let path = format!(
             "/v1/payment_intents/{}",
@@ -212,33 +239,6 @@ impl World {
         self.told_since(&since).await
     }
 
-    /// A dispute from the card that opens one to the evidence that wins it.
-    async fn dispute(&self, dialect: &str) {
-        let paid = self.pay(2500, "4000000000000259", &[]).await;
-        let id = paid["id"].as_str().expect("an id");
-        let until = Instant::now() + Duration::from_secs(30);
-        let dispute = loop {
-            let path = format!("/v1/disputes?payment_intent={id}");
-            let list = self.payments.get(&path).await.json;
-            if let Some(dispute) = list["data"].get(0) {
-                break dispute.clone();
-            }
-            assert!(Instant::now() < until, "{dialect}: no dispute");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        };
-        assert_eq!(
-            (&dispute["status"], &dispute["reason"], &dispute["amount"]),
-            (&json!("needs_response"), &json!("fraudulent"), &json!(2500))
-        );
-        let refused = self.post("/v1/refunds", &[("payment_intent", id)]).await;
-        assert_eq!(refused["error"]["code"], "charge_disputed");
-        let path = format!("/v1/disputes/{}", dispute["id"].as_str().expect("an id"));
-        let won = self
-            .post(
-                &path,
-                &[("evidence[uncategorized_text]", "winning_evidence")],
-            )
-            .await;
     /// Refunds that do not end with their answer: one is pending and then done, one is done and comes back. The id of that.
     async fn refunds_take_their_course(&self, dialect: &str) -> String {
         let mut ids = vec![];
@@ -270,6 +270,33 @@ impl World {
         ids.remove(1)
     }
 
+    /// A dispute from the card that opens one to the evidence that wins it.
+    async fn dispute(&self, dialect: &str) {
+        let paid = self.pay(2500, "4000000000000259", &[]).await;
+        let id = paid["id"].as_str().expect("an id");
+        let until = Instant::now() + Duration::from_secs(30);
+        let dispute = loop {
+            let path = format!("/v1/disputes?payment_intent={id}");
+            let list = self.payments.get(&path).await.json;
+            if let Some(dispute) = list["data"].get(0) {
+                break dispute.clone();
+            }
+            assert!(Instant::now() < until, "{dialect}: no dispute");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        assert_eq!(
+            (&dispute["status"], &dispute["reason"], &dispute["amount"]),
+            (&json!("needs_response"), &json!("fraudulent"), &json!(2500))
+        );
+        let refused = self.post("/v1/refunds", &[("payment_intent", id)]).await;
+        assert_eq!(refused["error"]["code"], "charge_disputed");
+        let path = format!("/v1/disputes/{}", dispute["id"].as_str().expect("an id"));
+        let won = self
+            .post(
+                &path,
+                &[("evidence[uncategorized_text]", "winning_evidence")],
+            )
+            .await;
         assert_eq!(won["status"], "won", "{dialect}: {won}");
         let moved: Vec<&Value> = won["balance_transactions"]
             .as_array()
@@ -456,6 +483,16 @@ impl World {
             tokio::time::sleep(Duration::from_millis(500)).await;
         };
         assert!(today.len() > 30, "{}", today.len());
+        // A refund that came back is in the file twice: as it went and as it came.
+        for id in returned {
+            let path = format!("/v1/balance_transactions?source={id}");
+            let list = self.payments.get(&path).await.json;
+            let rows = list["data"].as_array().expect("a list");
+            let settled = rows
+                .iter()
+                .filter(|row| row["available_on"].as_i64().expect("a time") % 86_400 == 0);
+            assert_eq!(settled.count(), 2, "{list}");
+        }
     }
 
     /// What nobody captures, each acquirer lets go of after a week, and says so.
@@ -483,16 +520,6 @@ impl World {
             }
         }
     }
-        // A refund that came back is in the file twice: as it went and as it came.
-        for id in returned {
-            let path = format!("/v1/balance_transactions?source={id}");
-            let list = self.payments.get(&path).await.json;
-            let rows = list["data"].as_array().expect("a list");
-            let settled = rows
-                .iter()
-                .filter(|row| row["available_on"].as_i64().expect("a time") % 86_400 == 0);
-            assert_eq!(settled.count(), 2, "{list}");
-        }
 
     // The charges' balance transactions: settled ones are there at midnight of the file's day.
     async fn settled_balance(&self) -> Vec<Value> {
