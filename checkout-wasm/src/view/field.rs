@@ -45,7 +45,8 @@ fn BrandBadge(
     /// The form's facts.
     form: RwSignal<Form>,
 ) -> impl IntoView {
-    let brand = move || words::brand(form.with(Form::brand));
+    // Owned like the other texts: text of another type would be another copy of all that keeps a text up to date.
+    let brand = move || words::brand(form.with(Form::brand)).to_owned();
     view! {
         <span class="brand" id="number-brand" hidden=move || brand().is_empty()>
             {brand}

@@ -186,7 +186,9 @@ impl HolderName {
     /// do type it into the wrong field.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let text = text.trim();
-        let fits = (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        let fits = !text.is_empty()
+            && text.chars().nth(100).is_none()
+            && !text.chars().any(char::is_control);
         if fits && !card::filter::holds_card_number(text) {
             Ok(Self(text.to_owned()))
         } else {

@@ -3,6 +3,8 @@
 //! - Leptos brings `wasm-streams`, whose exported classes are roots for every dead-code pass; the frame streams nothing.
 //! - A panic formats a message that no hook will print (`panic = "abort"`, no console). The functions that build it
 //!   become a trap, which is what a panic ends in anyway.
+//! - So nothing formats: vtables in the data keep the formatters of numbers, strings and errors alive, which become traps
+//!   as well. Whether nothing does is checked, and a module that formats after all is refused.
 //! - Paths of sources, which only those messages would name: without them the same sources give the same bytes on
 //!   every machine, and none of its directories travel to buyers.
 //! - The name and producers sections.
@@ -43,6 +45,16 @@ const PANICS: [&str; 17] = [
     "std::thread::local::panic_access_error",
     "alloc::raw_vec::handle_error",
 ];
+
+/// What implements formatting: `<str as core::fmt::Debug>::fmt` and `<core::fmt::Formatter>::pad`, by part of the name.
+const FORMATTERS: [&str; 3] = [
+    " as core::fmt::",
+    "<core::fmt::Formatter>::",
+    "core::fmt::Write::",
+];
+
+/// What all formatting goes through.
+const FORMATS: &str = "core::fmt::write";
 
 /// How wasm-bindgen names the exports that call closures.
 const CLOSURES: &str = "wasm_bindgen__convert__closures";
@@ -86,6 +98,13 @@ fn trim(input: &str, output: &str) -> Result<String, String> {
         }
     }
     walrus::passes::gc::run(&mut module);
+    if module
+        .funcs
+        .iter()
+        .any(|function| formats(function.name.as_deref()))
+    {
+        return Err("something formats at run time, for which the frame has no bytes: put strings together instead".into());
+    }
     let names = shorten_names(&mut module);
     module
         .emit_wasm_file(output)
@@ -179,8 +198,15 @@ fn find(data: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 fn is_dead(name: Option<&str>) -> bool {
-    name.map(plain)
-        .is_some_and(|name| PANICS.contains(&name.as_str()) || name.starts_with(DEAD_FUTURES))
+    name.map(plain).is_some_and(|name| {
+        PANICS.contains(&name.as_str())
+            || name.starts_with(DEAD_FUTURES)
+            || FORMATTERS.iter().any(|part| name.contains(part))
+    })
+}
+
+fn formats(name: Option<&str>) -> bool {
+    name.map(plain).as_deref() == Some(FORMATS)
 }
 
 /// A demangled name without crate hashes: `core[c5930c85a12de822]::panicking::panic` and
@@ -212,6 +238,8 @@ mod tests {
             "core[c5930c85a12de822]::panicking::panic_fmt",
             "core::panicking::panic_fmt::hb1a615e2d1ad759b",
             "js_sys::futures::future_to_promise::{{closure}}::{{closure}}::he160174c6b625081",
+            "<char as core[c5930c85a12de822]::fmt::Debug>::fmt",
+            "<core::fmt::Formatter>::pad_integral::write_prefix::h0123456789abcdef",
         ] {
             assert!(is_dead(Some(name)), "{name}");
         }
@@ -224,6 +252,8 @@ mod tests {
             assert!(!is_dead(Some(name)), "{name}");
         }
         assert!(!is_dead(None));
+        assert!(formats(Some("core[c5930c85a12de822]::fmt::write")));
+        assert!(!is_dead(Some("core::fmt::write")) && !formats(Some("core::fmt::Write")));
     }
 
     #[test]
