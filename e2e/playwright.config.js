@@ -40,7 +40,7 @@ export default defineConfig({
     {
       // Chromium without a compiler has no WebAssembly (iOS in Lockdown Mode neither): the form's plain script does it all.
       name: 'plain',
-      testMatch: /plain\.spec\.js|cvc\.spec\.js|veto\.spec\.js|typing\.spec\.js|fields\.spec\.js|decline\.spec\.js|early\.spec\.js|split\.spec\.js|options\.spec\.js|process\.spec\.js/,
+      testMatch: /plain\.spec\.js|cvc\.spec\.js|veto\.spec\.js|card-rules\.spec\.js|fonts\.spec\.js|typing\.spec\.js|fields\.spec\.js|decline\.spec\.js|early\.spec\.js|split\.spec\.js|options\.spec\.js|process\.spec\.js/,
       use: { viewport: { width: 1280, height: 800 }, launchOptions: { executablePath, args: [...args, '--js-flags=--jitless'] } },
     },
   ],

@@ -35,10 +35,11 @@ const afterDigits = (text, count) => {
 
 const shown = (text, caret) => ({ text, caret, digits: digitsOf(text).length });
 
-/** A card number: digits in the groups of its brand, no longer than the brand's longest. */
-export const editNumber = (typed) => {
+/** A card number: digits in the groups of its brand, which may be one of `own`, no longer than the brand's longest. */
+export const editNumber = (typed, own) => {
   const [digits, left] = keptDigits(typed);
-  const text = group(digits.slice(0, brandOf(digits).lengths.at(-1)));
+  const brand = brandOf(digits, own);
+  const text = group(digits.slice(0, brand.lengths.at(-1)), brand);
   let caret = afterDigits(text, left);
   // A new digit at the end of a group leads into the next one.
   if (!isDeletion(typed) && text[caret] === " ") caret += 1;

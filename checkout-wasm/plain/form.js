@@ -22,7 +22,7 @@ export const FIELDS = ["number", "expiry", "cvc", "name", "postal"];
 export const CARD_FIELDS = FIELDS.slice(0, 3);
 
 const FAULTS = {
-  number: ["incomplete_number", "invalid_number", "live_card_in_test_mode", "test_card_in_live_mode", "brand_not_allowed"],
+  number: ["incomplete_number", "invalid_number", "live_card_in_test_mode", "test_card_in_live_mode", "brand_not_allowed", "funding_not_allowed"],
   expiry: ["incomplete_expiry", "invalid_expiry", "invalid_expiry_year_past"],
   cvc: ["incomplete_cvc", "invalid_cvc"],
   name: ["incomplete_name", "invalid_name"],
@@ -78,6 +78,8 @@ export class Form {
   possible = possibleBrands("");
   #networks = [];
   #choice = null;
+  /** The merchant's own brands: the vault names them with the field session. */
+  own = [];
 
   constructor(mode, isCvcAlone = false) {
     this.#mode = mode;
@@ -102,9 +104,10 @@ export class Form {
 
   /** Takes in what the inputs hold now: number and CVV as digits, the rest as shown. */
   read(entry, today) {
-    this.brand = brandOf(entry.number);
-    this.possible = possibleBrands(entry.number);
-    this.#networks = networksOf(entry.number);
+    this.brand = brandOf(entry.number, this.own);
+    const { isOwn } = this.brand;
+    this.possible = isOwn ? [] : possibleBrands(entry.number);
+    this.#networks = isOwn ? [] : networksOf(entry.number);
     if (!this.#openNetworks().includes(this.#choice)) this.#choice = null;
     // A finding is a fault, and whether it is one however the buyer goes on typing.
     const findings = {
@@ -194,8 +197,8 @@ export class Form {
   #numberFinding(digits) {
     // A 13-digit Visa may be the beginning of a 16-digit one, so a refusal by mode waits for the common length.
     const isLongEnough = digits.length >= Math.min(this.brand.lengths.at(-1), 16);
-    const finding = numberFinding(digits, this.#mode, isLongEnough);
-    if (!digits || this.#openNetworks().length || !this.asks.allowed) return finding;
+    const finding = numberFinding(digits, this.brand, this.#mode, isLongEnough);
+    if (!digits || this.brand.isOwn || this.#openNetworks().length || !this.asks.allowed) return finding;
     // A refused brand is said as soon as the number can be of no other.
     const isSettled = !this.#taken(this.possible).length;
     if (isSettled && this.brand !== UNKNOWN) return ["brand_not_allowed", true];
@@ -209,12 +212,13 @@ export class Form {
   }
 }
 
-const numberFinding = (digits, mode, isLongEnough) => {
-  const state = numberState(digits);
+const numberFinding = (digits, brand, mode, isLongEnough) => {
+  const state = numberState(digits, brand);
   if (state === "invalid") return ["invalid_number", true];
-  if (state === "incomplete" && isMistyped(digits)) return ["invalid_number", false];
+  if (state === "incomplete" && isMistyped(digits, brand)) return ["invalid_number", false];
   if (state !== "valid") return ["incomplete_number", false];
-  if (isTestNumber(digits) === (mode === "test")) return null;
+  // What the operator registered for the key is taken in either mode, whatever the page says.
+  if (mode === "test" ? brand.isOwn || isTestNumber(digits) : !isTestNumber(digits)) return null;
   return [mode === "test" ? "live_card_in_test_mode" : "test_card_in_live_mode", isLongEnough];
 };
 

@@ -12,6 +12,7 @@ import {
   digitsOf,
   isPostalNumeric,
   monthOf,
+  ownBrands,
   parseCountry,
   parseExpiry,
   parseName,
@@ -75,7 +76,7 @@ const factsOf = (fields) => {
     empty: form.isEmpty(some),
     complete: form.isComplete(some),
     brand: form.brand.id,
-    brands: form.possible.map(({ id }) => id),
+    brands: form.brand.isOwn ? [form.brand.id] : form.possible.map(({ id }) => id),
     networks: form.choices().map(({ id }) => id),
     network: form.network()?.id ?? null,
     bin: fields.includes("number") ? bin() : undefined,
@@ -119,7 +120,7 @@ function show() {
     below.textContent = message;
     document.querySelector(".said").textContent = first ? inWords(first) : message;
   }
-  if (isCard) showExtras();
+  showExtras();
   tellChange();
 }
 
@@ -129,8 +130,8 @@ function showExtras() {
     parts.mark(field, fault ? inWords(fault) : "");
   }
   const choices = form.choices().map(({ id, name }) => [id, name]);
-  if (offered === (offered = choices.join())) return;
-  parts.offer(choices, form.network()?.id ?? "");
+  if (!documents.number || offered === (offered = choices.join())) return;
+  parts.offer(documents.number, choices, form.network()?.id ?? "");
 }
 
 function tellChange() {
@@ -158,7 +159,7 @@ function typed(field, inputType) {
   const input = inputOf(field);
   const { value: text } = input;
   const before = { text, caret: input.selectionStart ?? text.length, digitsBefore: digitsBefore[field] ?? 0, inputType };
-  const edit = { number: editNumber, expiry: editExpiry, cvc: (typed) => editCvc(typed, form.brand) }[field];
+  const edit = { number: (typed) => editNumber(typed, form.own), expiry: editExpiry, cvc: (typed) => editCvc(typed, form.brand) }[field];
   const shown = edit ? edit(before) : { text, digits: 0 };
   digitsBefore[field] = shown.digits;
   if (shown.text !== text) {
@@ -166,10 +167,20 @@ function typed(field, inputType) {
     // Autofill writes where the focus is not, and Safari moves the focus to a caret that is set.
     if (isFocused(input)) input.setSelectionRange(shown.caret, shown.caret);
   }
-  vault.prepare().then(tellChange);
+  vault.prepare().then(register);
   tellBuyer("");
   read();
   show();
+}
+
+/** Takes in what the field session brought: the merchant's own brands, once. */
+function register() {
+  if (!form.own.length && vault.brands?.length) {
+    form.own = ownBrands(vault.brands);
+    read();
+    show();
+  }
+  tellChange();
 }
 
 function clear(fields) {
@@ -220,6 +231,8 @@ function takeOver(fields, page) {
   for (const field of fields) documents[field] = page;
   if (isCard) documents.name = documents.postal = page;
   if (isSplit) parts.addDocument(page);
+  // A page that came in the place of another has no networks to choose from yet.
+  offered = "";
   listen(page, fields);
   for (const field of fields) {
     digitsBefore[field] = 0;
@@ -245,8 +258,7 @@ const refuse = (option) => channel.tell("refused", { option });
 
 /** Gives a document the look that the page asked for last. */
 function look(page) {
-  const refused = parts.dress(page, options?.appearance);
-  if (refused) refuse(refused);
+  parts.dress(page, options?.appearance, refuse);
   for (const id of [...FIELDS, "country", "save"]) page.getElementById(id)?.toggleAttribute("disabled", Boolean(options?.disabled));
 }
 
@@ -341,7 +353,7 @@ function plaintext(name) {
     number: digitsOf(valueOf("number")),
     exp_month: month,
     exp_year: year,
-    cvc,
+    cvc: cvc || undefined,
     name: asks.name ? parseName(valueOf("name")) : name,
     postal_code: parsePostalCode(valueOf("postal")),
     country: asks.country || asks.postalCode ? form.country : undefined,
@@ -351,9 +363,19 @@ function plaintext(name) {
 
 async function tokenise(given) {
   tellBuyer("");
-  read();
-  const fault = form.submitted();
-  show();
+  const submit = () => {
+    read();
+    const fault = form.submitted();
+    show();
+    return fault;
+  };
+  let fault = submit();
+  if (fault && fieldOf(fault) === "number" && !form.isEmpty(["number"])) {
+    // It may be a brand of the merchant's own, which only the session names.
+    await vault.meet();
+    register();
+    fault = submit();
+  }
   if (fault) {
     focus(fieldOf(fault));
     throw new Refusal("validation_error", fault, inWords(fault));

@@ -31,8 +31,24 @@ const holds = (range, digits) => range.length <= digits.length && mayHold(range,
 /** A set of brands is a list of them in the table's order. */
 export const setOf = (brands) => BRANDS.filter((brand) => brands.includes(brand));
 
-/** The brand of a whole or partial number; UNKNOWN until the digits settle it. The longest prefix wins. */
-export const brandOf = (digits) =>
+/** The merchant's own brands, as the vault's field session lists them, in the shape of those of the tables. */
+export const ownBrands = (list) =>
+  (list ?? []).map(({ cvc_length, prefixes, ...rest }) => ({
+    ...rest,
+    isOwn: true,
+    cvcLength: cvc_length,
+    cvcLabel: "CVC",
+    ranges: prefixes.map((range) => range.split("-")),
+  }));
+const holdsOwn = ({ ranges }, digits) =>
+  ranges.some(([from, to = from]) => {
+    const head = digits.slice(0, from.length);
+    return head.length === from.length && from <= head && head <= to;
+  });
+
+/** The brand of a whole or partial number; UNKNOWN until the digits settle it. One of `own`, else the longest prefix wins. */
+export const brandOf = (digits, own = []) => own.find((brand) => holdsOwn(brand, digits)) ?? listedBrandOf(digits);
+const listedBrandOf = (digits) =>
   RANGES.reduce((best, range) => (holds(range, digits) && range.length >= best.length ? range : best), {
     length: 0,
     brand: UNKNOWN,
@@ -41,13 +57,13 @@ export const brandOf = (digits) =>
 /** The brands that a number which begins so may have. */
 export const possibleBrands = (digits) => {
   const open = RANGES.filter((range) => range.length > digits.length && mayHold(range, digits));
-  const settled = brandOf(digits);
+  const settled = listedBrandOf(digits);
   return setOf([...open.map((range) => range.brand), ...(settled === UNKNOWN ? [] : [settled])]);
 };
 
 /** The networks that a card with this number may run on. */
 export const networksOf = (digits) => {
-  const brand = brandOf(digits);
+  const brand = listedBrandOf(digits);
   if (brand === UNKNOWN) return [];
   return setOf([brand, ...CO_BADGES.filter((range) => holds(range, digits)).map((range) => range.brand)]);
 };
@@ -84,28 +100,26 @@ const isNaranja = (digits) => {
 };
 
 /** How far a number has got: `empty`, `incomplete`, `valid`, `invalid`. */
-export const numberState = (digits) => {
+export const numberState = (digits, { lengths, isOwn, luhn } = brandOf(digits)) => {
   if (!digits) return "empty";
-  const { lengths } = brandOf(digits);
-  const hasCheckDigit = digits.startsWith(NARANJA) ? isNaranja : isLuhn;
-  if (lengths.includes(digits.length) && hasCheckDigit(digits)) return "valid";
+  const hasCheckDigit = !isOwn && digits.startsWith(NARANJA) ? isNaranja : isLuhn;
+  if (lengths.includes(digits.length) && (luhn === false || hasCheckDigit(digits))) return "valid";
   return digits.length >= lengths.at(-1) ? "invalid" : "incomplete";
 };
 
 /** Whether a buyer who leaves the field here has made a mistake, as opposed to not being done. */
-export const isMistyped = (digits) => {
-  const state = numberState(digits);
+export const isMistyped = (digits, brand) => {
+  const state = numberState(digits, brand);
   // Visa lists 13 and 19, yet 16 is what people hold.
-  const { lengths } = brandOf(digits);
+  const { lengths } = brand;
   const common = lengths.includes(16) ? 16 : lengths[0];
   return state === "invalid" || (state === "incomplete" && digits.length >= common);
 };
 
 /** `digits` with the spaces that the brand prints. */
-export const group = (digits) => {
-  const { id } = brandOf(digits);
+export const group = (digits, { id, gaps: own } = brandOf(digits)) => {
   const bySix = id === "diners" ? digits.length <= 14 : id === "amex" || id === "uatp";
-  const gaps = bySix ? [4, 10] : [4, 8, 12, 16];
+  const gaps = own ?? (bySix ? [4, 10] : [4, 8, 12, 16]);
   return [...digits].map((digit, at) => (gaps.includes(at) ? ` ${digit}` : digit)).join("");
 };
 
@@ -113,9 +127,9 @@ export const group = (digits) => {
 export const isTestNumber = (digits) =>
   TABLES.testNumbers.includes(digits) || (isLuhn(digits) && TABLES.testRanges.some((range) => digits.startsWith(range)));
 
-/** How far a CVV has got. An unknown brand takes three digits or four. */
+/** How far a CVV has got. An unknown brand takes three digits or four; a merchant's own may have none. */
 export const cvcState = (digits, brand) => {
-  if (!digits) return "empty";
+  if (!digits) return brand.cvcLength ? "empty" : "valid";
   if (digits.length < brand.cvcLength) return "incomplete";
   return digits.length <= (brand === UNKNOWN ? 4 : brand.cvcLength) ? "valid" : "invalid";
 };

@@ -50,6 +50,8 @@ export class Vault {
 
   /** How many digits of the number the page may be told, by the key's rule; none before there was a session. */
   binDigits = 0;
+  /** The merchant's own brands, as the session lists them; undefined before there was one. */
+  brands;
 
   constructor(key, parts) {
     this.#key = key;
@@ -67,9 +69,15 @@ export class Vault {
   prepare() {
     this.#session ??= this.#parts.post("/v1/field-sessions", undefined, { key: this.#key, session: this.#bound }).then((answer) => {
       this.binDigits = answer.body.bin_digits ?? 0;
+      if (answer.status === 200) this.brands = answer.body.brands ?? [];
       return answer;
     });
     return this.#session;
+  }
+
+  /** Waits for the first session, if it is not there yet. */
+  async meet() {
+    if (!this.brands) await this.#fetchSession().catch(() => {});
   }
 
   /** Seals the card's JSON and gets a token; a stale session or key is renewed once, unseen. Throws a Refusal. */

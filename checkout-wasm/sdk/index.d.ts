@@ -135,6 +135,7 @@ export type ValidationCode =
   | "live_card_in_test_mode"
   | "test_card_in_live_mode"
   | "brand_not_allowed"
+  | "funding_not_allowed"
   | "incomplete_expiry"
   | "invalid_expiry"
   | "invalid_expiry_year_past"
@@ -221,6 +222,8 @@ export interface Appearance {
   /** `auto` follows the buyer's system. */
   theme?: "light" | "dark" | "auto";
   variables?: AppearanceVariables;
+  /** Families that the operator of the vault offers (`serve --font`); then name them in `fontFamily`. Nothing else is loaded. */
+  fonts?: string[];
   rules?: { [rule in Rule]?: { [property in RuleProperty]?: string } };
 }
 

@@ -3,7 +3,8 @@
 //! The caret is kept by counting the digits before it: spaces come and go, digits do not. A deletion that hit only a
 //! separator (the digit count has not changed) deletes the digit beyond it, else Backspace would stick at a gap.
 
-use card::{Brand, expiry, number};
+use card::own::{Kind, OwnBrand};
+use card::{expiry, number};
 use zeroize::Zeroizing;
 
 /// Which way the input event deleted, if it did.
@@ -52,13 +53,13 @@ pub struct Shown {
     pub digits: usize,
 }
 
-/// A card number: digits in the groups of its brand, no longer than the brand's longest.
+/// A card number: digits in the groups of its brand, which may be one of these, no longer than the brand's longest.
 #[must_use]
-pub fn number(typed: Typed<'_>) -> Shown {
+pub fn number(typed: Typed<'_>, own: &[OwnBrand<'_>]) -> Shown {
     let (mut digits, left) = typed.digits();
-    let max = Brand::of(&digits).max_length();
-    digits.truncate(max);
-    let text = Zeroizing::new(number::group(&digits));
+    let kind = Kind::of(&digits, own);
+    digits.truncate(kind.max_length());
+    let text = Zeroizing::new(number::group_of(&digits, kind));
     let mut caret = after_digits(&text, left);
     // A new digit at the end of a group leads into the next one; a deletion stays behind the digit it left.
     if typed.deletion == Deletion::None && text.as_bytes().get(caret) == Some(&b' ') {
@@ -89,13 +90,9 @@ pub fn expiry(typed: Typed<'_>) -> Shown {
 
 /// A CVV: digits, as many as the brand has.
 #[must_use]
-pub fn cvc(typed: Typed<'_>, brand: Brand) -> Shown {
-    let longest = match brand {
-        Brand::Unknown => 4,
-        known => usize::from(known.facts().cvc_length),
-    };
+pub fn cvc(typed: Typed<'_>, kind: Kind<'_>) -> Shown {
     let (mut digits, left) = typed.digits();
-    digits.truncate(longest);
+    digits.truncate(kind.max_cvc_length());
     let caret = left.min(digits.len());
     Shown::new(digits, caret)
 }
@@ -165,6 +162,7 @@ fn after_digits(text: &str, digits: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use card::Brand;
     use proptest::prelude::*;
 
     /// `|` marks the caret in both strings.
@@ -218,7 +216,7 @@ mod tests {
             ("", "٤٢٤٢٤|", None, "4242 4|"),
             ("", "|", Backward, "|"),
         ] {
-            check(number, before, typed, deletion, expected);
+            check(|t| number(t, &[]), before, typed, deletion, expected);
         }
     }
 
@@ -258,7 +256,13 @@ mod tests {
             (Brand::Unknown, "12345|", "1234|"),
             (Brand::Visa, "1a2|", "12|"),
         ] {
-            check(|t| cvc(t, brand), "", typed, Deletion::None, expected);
+            check(
+                |t| cvc(t, brand.into()),
+                "",
+                typed,
+                Deletion::None,
+                expected,
+            );
         }
     }
 
@@ -267,7 +271,7 @@ mod tests {
         fn any_text_and_caret_hold(text in ".{0,30}", caret in 0usize..40, before in 0usize..20, way in 0u8..3) {
             let deletion = [Deletion::None, Deletion::Backward, Deletion::Forward][usize::from(way)];
             let typed = Typed { text: &text, caret, digits_before: before, deletion };
-            for shown in [number(typed), expiry(typed), cvc(typed, Brand::Amex)] {
+            for shown in [number(typed, &[]), expiry(typed), cvc(typed, Brand::Amex.into())] {
                 prop_assert!(shown.text.is_ascii() && shown.caret <= shown.text.len());
             }
         }
@@ -279,9 +283,9 @@ mod tests {
                 text.push(digit);
                 let caret = text.len();
                 let before = digit_count(&text) - 1;
-                text = number(Typed { text: &text, caret, digits_before: before, deletion: Deletion::None }).text.to_string();
+                text = number(Typed { text: &text, caret, digits_before: before, deletion: Deletion::None }, &[]).text.to_string();
             }
-            let pasted = number(Typed { text: &digits, caret: digits.len(), digits_before: 0, deletion: Deletion::None });
+            let pasted = number(Typed { text: &digits, caret: digits.len(), digits_before: 0, deletion: Deletion::None }, &[]);
             prop_assert_eq!(text, pasted.text.to_string());
         }
     }

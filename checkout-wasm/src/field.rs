@@ -61,6 +61,8 @@ pub enum Fault {
     TestCardInLiveMode,
     /// The page takes other brands only.
     BrandNotAllowed,
+    /// The key takes credit, debit or prepaid cards, and this is another. The vault alone can tell.
+    FundingNotAllowed,
     /// No expiry date, or not all of it.
     ExpiryIncomplete,
     /// No such month, or a year too far ahead.
@@ -91,6 +93,7 @@ impl Fault {
             Self::LiveCardInTestMode => "live_card_in_test_mode",
             Self::TestCardInLiveMode => "test_card_in_live_mode",
             Self::BrandNotAllowed => "brand_not_allowed",
+            Self::FundingNotAllowed => "funding_not_allowed",
             Self::ExpiryIncomplete => "incomplete_expiry",
             Self::ExpiryInvalid => "invalid_expiry",
             Self::ExpiryPast => "invalid_expiry_year_past",
@@ -111,7 +114,8 @@ impl Fault {
             | Self::NumberInvalid
             | Self::LiveCardInTestMode
             | Self::TestCardInLiveMode
-            | Self::BrandNotAllowed => Field::Number,
+            | Self::BrandNotAllowed
+            | Self::FundingNotAllowed => Field::Number,
             Self::ExpiryIncomplete | Self::ExpiryInvalid | Self::ExpiryPast => Field::Expiry,
             Self::CvcIncomplete | Self::CvcInvalid => Field::Cvc,
             Self::NameIncomplete | Self::NameInvalid => Field::Name,

@@ -7,6 +7,7 @@
 //! or at submit, whichever comes first; and it stays until it is corrected.
 
 use card::brand::Brands;
+use card::own::{Kind, OwnBrand};
 use card::{Brand, Month, cvc, expiry, number, test_cards};
 use pan::{Country, HolderName};
 
@@ -38,7 +39,8 @@ pub struct Form {
     cvc_alone: bool,
     asks: Asks,
     country: Option<Country>,
-    brand: Brand,
+    own: &'static [OwnBrand<'static>],
+    brand: Kind<'static>,
     possible: Brands,
     networks: Brands,
     choice: Option<Brand>,
@@ -69,7 +71,8 @@ impl Form {
             cvc_alone: false,
             asks: Asks::default(),
             country: None,
-            brand: Brand::Unknown,
+            own: &[],
+            brand: Kind::Listed(Brand::Unknown),
             possible: Brand::possible(""),
             networks: Brands::default(),
             choice: None,
@@ -100,6 +103,17 @@ impl Form {
         self.country = country;
     }
 
+    /// The merchant's own brands: the vault names them with the field session.
+    pub fn register(&mut self, own: &'static [OwnBrand<'static>]) {
+        self.own = own;
+    }
+
+    /// The merchant's own brands.
+    #[must_use]
+    pub fn own(&self) -> &'static [OwnBrand<'static>] {
+        self.own
+    }
+
     /// What the page asks for.
     #[must_use]
     pub fn asks(&self) -> Asks {
@@ -114,9 +128,11 @@ impl Form {
 
     /// Takes in what the inputs hold now.
     pub fn read(&mut self, entry: Entry<'_>, today: Month) {
-        self.brand = Brand::of(entry.number);
-        self.possible = Brand::possible(entry.number);
-        self.networks = Brand::networks(entry.number);
+        self.brand = Kind::of(entry.number, self.own);
+        (self.possible, self.networks) = match self.brand {
+            Kind::Listed(_) => (Brand::possible(entry.number), Brand::networks(entry.number)),
+            Kind::Own(_) => Default::default(),
+        };
         if !self
             .open_networks()
             .contains(self.choice.unwrap_or(Brand::Unknown))
@@ -214,11 +230,11 @@ impl Form {
 
     /// The brand of the number so far.
     #[must_use]
-    pub fn brand(&self) -> Brand {
+    pub fn brand(&self) -> Kind<'static> {
         self.brand
     }
 
-    /// The brands that the number may still have.
+    /// The listed brands that the number may still have; none where it has one of the merchant's own.
     #[must_use]
     pub fn possible(&self) -> Brands {
         self.possible
@@ -264,14 +280,18 @@ impl Form {
     fn number_finding(&self, digits: &str) -> Finding {
         // A 13-digit Visa may be the beginning of a 16-digit one, so a refusal by mode waits for the common length.
         let long_enough = digits.len() >= self.brand.max_length().min(16);
-        let finding = match (number::state(digits), self.mode) {
+        // What the operator registered for the key is taken in either mode, whatever the page says.
+        let is_own = matches!(self.brand, Kind::Own(_));
+        let finding = match (number::state_of(digits, self.brand), self.mode) {
             (number::State::Empty, _) => Some((Fault::NumberIncomplete, false)),
             (number::State::Invalid, _) => Some((Fault::NumberInvalid, true)),
-            (number::State::Incomplete, _) if number::is_mistyped(digits) => {
+            (number::State::Incomplete, _) if number::is_mistyped(digits, self.brand) => {
                 Some((Fault::NumberInvalid, false))
             }
             (number::State::Incomplete, _) => Some((Fault::NumberIncomplete, false)),
-            (number::State::Valid, Mode::Test) if !test_cards::is_test_number(digits) => {
+            (number::State::Valid, Mode::Test)
+                if !is_own && !test_cards::is_test_number(digits) =>
+            {
                 Some((Fault::LiveCardInTestMode, long_enough))
             }
             (number::State::Valid, Mode::Live) if test_cards::is_test_number(digits) => {
@@ -281,9 +301,10 @@ impl Form {
         };
         // A refused brand is said as soon as the number can be of no other.
         let is_settled = self.asks.taken(self.possible).is_empty();
-        if digits.is_empty() || !self.open_networks().is_empty() || self.asks.allowed.is_none() {
+        let is_taken = is_own || !self.open_networks().is_empty() || self.asks.allowed.is_none();
+        if digits.is_empty() || is_taken {
             finding
-        } else if is_settled && self.brand != Brand::Unknown {
+        } else if is_settled && !self.brand.is_unknown() {
             Some((Fault::BrandNotAllowed, true))
         } else {
             finding.or(Some((Fault::BrandNotAllowed, long_enough)))
@@ -314,8 +335,8 @@ fn expiry_finding(text: &str, today: Month) -> Finding {
     }
 }
 
-fn cvc_finding(digits: &str, brand: Brand) -> Finding {
-    match cvc::state(digits, brand) {
+fn cvc_finding(digits: &str, kind: Kind<'_>) -> Finding {
+    match cvc::state(digits, kind) {
         cvc::State::Valid => None,
         cvc::State::Empty | cvc::State::Incomplete => Some((Fault::CvcIncomplete, false)),
         cvc::State::Invalid => Some((Fault::CvcInvalid, true)),

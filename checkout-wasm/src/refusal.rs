@@ -18,6 +18,7 @@ pub fn fault(code: &str) -> Option<Fault> {
         "invalid_number" => Some(Fault::NumberInvalid),
         "live_card_in_test_mode" => Some(Fault::LiveCardInTestMode),
         "test_card_in_live_mode" => Some(Fault::TestCardInLiveMode),
+        "funding_not_allowed" => Some(Fault::FundingNotAllowed),
         "invalid_expiry" => Some(Fault::ExpiryInvalid),
         "expired_card" => Some(Fault::ExpiryPast),
         "invalid_cvc" => Some(Fault::CvcInvalid),

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use card::Brand;
+use card::own::Kind;
 
 use crate::form::{Fault, Field};
 
@@ -44,6 +44,8 @@ words! {
     TestCardInLiveMode "test_card_in_live_mode" "This is a test card. Use a real card.";
     /// A fault; `{brand}` is its name.
     BrandNotAllowed "brand_not_allowed" "{brand} is not accepted here. Use another card.";
+    /// A fault.
+    FundingNotAllowed "funding_not_allowed" "This type of card is not accepted here. Use another card.";
     /// A fault.
     IncompleteExpiry "incomplete_expiry" "Enter the expiry date as month and year.";
     /// A fault.
@@ -104,7 +106,7 @@ pub fn label(field: Field) -> &'static str {
 
 /// What an empty input shows.
 #[must_use]
-pub fn placeholder(field: Field, brand: Brand) -> &'static str {
+pub fn placeholder(field: Field, brand: Kind<'static>) -> &'static str {
     match field {
         Field::Number => "1234 1234 1234 1234",
         Field::Expiry => ENGLISH[Word::ExpiryFormat as usize].1,
@@ -115,13 +117,14 @@ pub fn placeholder(field: Field, brand: Brand) -> &'static str {
 
 /// What is wrong, and what to do about it.
 #[must_use]
-pub fn fault(fault: Fault, brand: Brand) -> String {
+pub fn fault(fault: Fault, brand: Kind<'_>) -> String {
     let word = match fault {
         Fault::NumberIncomplete => Word::IncompleteNumber,
         Fault::NumberInvalid => Word::InvalidNumber,
         Fault::LiveCardInTestMode => Word::LiveCardInTestMode,
         Fault::TestCardInLiveMode => Word::TestCardInLiveMode,
         Fault::BrandNotAllowed => Word::BrandNotAllowed,
+        Fault::FundingNotAllowed => Word::FundingNotAllowed,
         Fault::ExpiryIncomplete => Word::IncompleteExpiry,
         Fault::ExpiryInvalid => Word::InvalidExpiry,
         Fault::ExpiryPast => Word::ExpiryPast,
@@ -139,16 +142,18 @@ pub fn fault(fault: Fault, brand: Brand) -> String {
 
 /// The brand in words; nothing while it is unknown.
 #[must_use]
-pub fn brand(brand: Brand) -> &'static str {
-    match brand {
-        Brand::Unknown => "",
-        known => known.facts().name,
+pub fn brand(brand: Kind<'static>) -> &'static str {
+    if brand.is_unknown() {
+        ""
+    } else {
+        brand.facts().name
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use card::Brand;
 
     #[test]
     fn an_overlay_changes_what_it_has() {
@@ -182,7 +187,7 @@ mod tests {
                 "American Express is not accepted here. Use another card.",
             ),
         ] {
-            assert_eq!(fault(wrong, brand), expected);
+            assert_eq!(fault(wrong, brand.into()), expected);
         }
     }
 

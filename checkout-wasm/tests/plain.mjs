@@ -4,18 +4,19 @@
  */
 import { readFileSync } from 'node:fs';
 
-const { tables, edits, forms, texts, words } = JSON.parse(readFileSync(0, 'utf8'));
+const { tables, own, edits, forms, texts, words } = JSON.parse(readFileSync(0, 'utf8'));
 globalThis.TABLES = tables;
 const rules = await import('../plain/rules.js');
 const edit = await import('../plain/edit.js');
 const { Form, faultOfCode, fieldOf, sayFault } = await import('../plain/form.js');
 const { kindOf } = await import('../plain/vault.js');
 
-const brand = (id) => rules.brandOfId(id);
+const OWN = rules.ownBrands(own);
+const brand = (id) => rules.brandOfId(id) ?? OWN.find((brand) => brand.id === id);
 const ids = (brands) => brands.map(({ id }) => id);
 
 const edited = edits.map(({ field, brand: id, ...typed }) => {
-  const shown = { number: edit.editNumber, expiry: edit.editExpiry, cvc: (typed) => edit.editCvc(typed, brand(id)) }[field](typed);
+  const shown = { number: (typed) => edit.editNumber(typed, OWN), expiry: edit.editExpiry, cvc: (typed) => edit.editCvc(typed, brand(id)) }[field](typed);
   return [shown.text, shown.caret, shown.digits];
 });
 
@@ -30,6 +31,7 @@ const stateOf = (form) => ({
 });
 const acted = forms.map(({ mode, cvc_alone, today, steps }) => {
   const form = new Form(mode, cvc_alone);
+  form.own = OWN;
   return steps.map(({ act, ...given }) => {
     const acts = {
       read: () => form.read(given.entry, today),

@@ -5,6 +5,10 @@
 
 mod node;
 
+use std::sync::OnceLock;
+
+use card::brand::{Facts, Lengths};
+use card::own::{Kind, OwnBrand, range};
 use card::{Brand, Month, expiry, number};
 use checkout_wasm::edit::{self, Deletion, Typed};
 use checkout_wasm::form::{Asks, Entry, Fault, Field, Form};
@@ -18,12 +22,13 @@ const EDITS: usize = 6_000;
 const FORMS: usize = 1_500;
 const TEXTS: usize = 2_000;
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 15] = [
     Fault::NumberIncomplete,
     Fault::NumberInvalid,
     Fault::LiveCardInTestMode,
     Fault::TestCardInLiveMode,
     Fault::BrandNotAllowed,
+    Fault::FundingNotAllowed,
     Fault::ExpiryIncomplete,
     Fault::ExpiryInvalid,
     Fault::ExpiryPast,
@@ -54,6 +59,7 @@ fn the_plain_script_says_what_the_rust_says() {
         "plain.mjs",
         &json!({
             "tables": tables::json(),
+            "own": own_json(),
             "edits": edits,
             "forms": forms,
             "texts": texts,
@@ -66,7 +72,7 @@ fn the_plain_script_says_what_the_rust_says() {
     );
     let said = faults
         .iter()
-        .map(|(fault, brand)| json!([words::fault(*fault, *brand), fault.field().id()]))
+        .map(|(fault, brand)| json!([words::fault(*fault, (*brand).into()), fault.field().id()]))
         .collect();
     let faults = codes
         .iter()
@@ -90,6 +96,49 @@ fn the_plain_script_says_what_the_rust_says() {
     assert!(complete.count() > FORMS / 10);
 }
 
+/// Brands of a merchant's own: one without check digit and CVV, and one that takes from a listed brand.
+fn own() -> &'static [OwnBrand<'static>] {
+    static OWN: OnceLock<[OwnBrand<'static>; 2]> = OnceLock::new();
+    OWN.get_or_init(|| {
+        let brand = |id, prefixes: [&'static str; 2], lengths: &[u8], cvc_length, luhn| OwnBrand {
+            facts: Facts {
+                id,
+                name: "Own",
+                lengths: Lengths::of(lengths),
+                cvc_length,
+                cvc_label: "CVC",
+            },
+            prefixes: prefixes.map(range).to_vec(),
+            gaps: Lengths::of(&[6, 10]),
+            luhn,
+        };
+        [
+            brand("store", ["700700-700799", "1234567"], &[15, 17], 0, false),
+            brand("house", ["411111", "58956200-58956299"], &[16], 4, true),
+        ]
+    })
+}
+
+/// The same as the vault's field session lists them.
+fn own_json() -> Value {
+    let numbers = |set: Lengths| {
+        (0..32_usize)
+            .filter(|n| set.contains(*n))
+            .collect::<Vec<_>>()
+    };
+    own()
+        .iter()
+        .map(|brand| {
+            let facts = brand.facts;
+            let prefixes = brand.prefixes.iter().map(|(from, to)| format!("{from}-{to}"));
+            json!({
+                "id": facts.id, "name": facts.name, "lengths": numbers(facts.lengths), "cvc_length": facts.cvc_length,
+                "prefixes": prefixes.collect::<Vec<_>>(), "gaps": numbers(brand.gaps), "luhn": brand.luhn,
+            })
+        })
+        .collect()
+}
+
 #[track_caller]
 fn compare(answers: &Value, asked: &[Value], expected: &Vec<Value>) {
     let answers = answers.as_array().expect("a list");
@@ -107,7 +156,11 @@ fn compare(answers: &Value, asked: &[Value], expected: &Vec<Value>) {
 /// What is typed into a field, and what it shows then.
 fn edit(random: &mut Random) -> (Value, Value) {
     let field = random.pick(&Field::CARD);
-    let brand = random.pick(&Brand::ALL);
+    let brand = if random.one_in(4) {
+        Kind::Own(&own()[random.below(2)])
+    } else {
+        random.pick(&Brand::ALL).into()
+    };
     let text = match field {
         Field::Expiry => random.date(),
         _ => random.number(),
@@ -133,7 +186,7 @@ fn edit(random: &mut Random) -> (Value, Value) {
         deletion: Deletion::of_input_type(input_type),
     };
     let shown = match field {
-        Field::Number => edit::number(typed),
+        Field::Number => edit::number(typed, own()),
         Field::Expiry => edit::expiry(typed),
         _ => edit::cvc(typed, brand),
     };
@@ -156,6 +209,7 @@ fn form(random: &mut Random) -> (Value, Value) {
     } else {
         Form::new(mode)
     };
+    form.register(own());
     let (mut steps, mut states) = (vec![], vec![]);
     for _ in 0..6 {
         steps.push(step(random, &mut form, today));
@@ -337,7 +391,9 @@ impl Random {
         let at = self.below(self.ranges[table].len());
         let (from, to, _) = self.ranges[table][at];
         let published: Vec<&str> = card::test_cards::published().collect();
-        let mut digits = match self.below(5) {
+        const OWN: [&str; 5] = ["700750", "700699", "1234567", "411111", "58956212"];
+        let mut digits = match self.below(6) {
+            5 => self.pick(&OWN).to_owned(),
             0 => self.pick(&published).to_owned(),
             1 => String::new(),
             _ => (from + self.below((to - from + 1) as usize) as u32).to_string(),

@@ -51,6 +51,29 @@ const tokenOf = (page, field = 'cardNumber') =>
     return token?.id ?? error.code;
   }, field);
 
+test('the network of a co-badged card is chosen below the number, and stays when a field is mounted again', async ({ page }) => {
+  await withSplit(page, async (card) => {
+    const group = card.frames.number.getByRole('group', { name: 'Pay with' });
+    await card.fill({ ...GOOD, number: '4000002500001001' });
+    const cb = group.getByRole('radio', { name: 'Cartes Bancaires' });
+    await expect(group.getByRole('radio', { name: 'Visa' })).not.toBeChecked();
+    await expect(cb).not.toBeChecked();
+    const box = await cb.boundingBox();
+    expect(Math.min(box.width, box.height)).toBeGreaterThanOrEqual(24);
+    // The frame makes room for it.
+    await expect.poll(async () => (await page.locator('#number iframe').boundingBox()).height).toBeGreaterThan(70);
+    await cb.check();
+    await expect.poll(() => page.evaluate('last.cardNumber.network')).toBe('cartes_bancaires');
+    await page.evaluate(() => fields.cardExpiry.unmount().mount('#expiry'));
+    await card.ready();
+    await card.expiry.pressSequentially(GOOD.expiry);
+    await expect(cb).toBeChecked();
+    const { token } = await page.evaluate(() => cardseal.createToken(fields.cardNumber));
+    expect(token.card.networks).toEqual({ available: ['visa', 'cartes_bancaires'], preferred: 'cartes_bancaires' });
+    await expect(group).toHaveCount(0);
+  });
+});
+
 test('three frames make one token, and each says its own facts', async ({ page }) => {
   const violations = [];
   page.on('console', (message) => violations.push(message.text()));

@@ -19,13 +19,15 @@ use vault_api::origins;
 use crate::app::Parts;
 use crate::audit::command::Audit;
 use crate::audit::{self, Act, Actor, AuditKey, AuditKeys, Ledger, checkpoint};
+use crate::card_rules::CardRules;
 use crate::crypto::cvv::Epochs;
 use crate::forward::retry::{CvvMode, CvvPolicy, CvvRetry};
 use crate::forward::{self, Destinations};
+use crate::funding::FundingTable;
 use crate::http::auth::SCOPES;
 use crate::key_commands::{self, RootOptions, Vault};
 use crate::listeners::ListenerOptions;
-use crate::public::FrameFiles;
+use crate::public::{Font, FrameFiles};
 use crate::records::keys::{KeyRules, Limits};
 use crate::releases::PublicKey;
 use crate::replicas::{self, Replicas};
@@ -115,12 +117,18 @@ pub(crate) struct Serve {
         value_delimiter = ','
     )]
     pub(crate) release_keys: Vec<PublicKey>,
+    /// A font that pages may name in `appearance.fonts`, `Inter=inter.woff2` (repeat for several).
+    #[arg(long = "font", env = "TOKEN_VAULT_FONTS", value_delimiter = ',')]
+    fonts: Vec<Font>,
     /// The public origin of payments, `https://payments.example`: pages confirm there, and its 3-D Secure page is framed.
     #[arg(long, env = "TOKEN_VAULT_PAYMENTS_URL", value_parser = origins::of_url)]
     payments_url: Option<String>,
     /// Where cards may be sent (TOML), beside what `destinations add` registered.
     #[arg(long, env = "TOKEN_VAULT_DESTINATIONS")]
     pub(crate) destinations: Option<PathBuf>,
+    /// Funding by BIN, a line `42424200,42424299,credit` for each range: what keys with a rule about funding are judged by.
+    #[arg(long, env = "TOKEN_VAULT_FUNDING_TABLE")]
+    pub(crate) funding_table: Option<PathBuf>,
     /// `off`: CVVs are dropped on arrival and never sent.
     #[arg(long, env = "TOKEN_VAULT_CVV_MODE", value_enum, default_value = "on")]
     cvv_mode: CvvMode,
@@ -183,6 +191,9 @@ struct CreateKey {
     /// more. The bank and the kind of card can be told from them; without this no digit reaches a page.
     #[arg(long, value_parser = bin_digits)]
     show_bin: Option<u8>,
+    /// What is ruled for the cards of a `pk` (TOML): brands of the merchant's own, and which funding it takes.
+    #[arg(long)]
+    card_rules: Option<PathBuf>,
     /// An `svc` works only with this client certificate (PEM) on its connection.
     #[arg(long)]
     client_certificate: Option<PathBuf>,
@@ -285,7 +296,13 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
             None => Destinations::none(options.mode == Mode::Live),
         },
         cvvs: CvvPolicy::new(options.cvv_mode, options.cvv_retry),
-        frame: frame(&options)?.with_payments(options.payments_url),
+        funding: match &options.funding_table {
+            Some(file) => FundingTable::read(file)?,
+            None => FundingTable::default(),
+        },
+        frame: frame(&options)?
+            .with_fonts(&options.fonts)?
+            .with_payments(options.payments_url),
         clock,
         refusals: Default::default(),
         metrics: Metrics::default(),
@@ -390,6 +407,10 @@ async fn create_key(options: CreateKey) -> anyhow::Result<()> {
         rules: KeyRules {
             bound_sessions: options.require_bound_session,
             bin_digits: options.show_bin,
+            cards: match &options.card_rules {
+                Some(file) => CardRules::of_file(file, options.vault.mode)?,
+                None => CardRules::default(),
+            },
             certificate_sha256: match &options.client_certificate {
                 Some(file) => Some(ClientCertificate::of_file(file)?.0),
                 None => None,
@@ -457,6 +478,9 @@ fn check(options: &CreateKey) -> anyhow::Result<()> {
     }
     if options.show_bin.is_some() && options.kind != Kind::Publishable {
         bail!("--show-bin goes with --kind pk");
+    }
+    if options.card_rules.is_some() && options.kind != Kind::Publishable {
+        bail!("--card-rules goes with --kind pk");
     }
     if options.client_certificate.is_some() && options.kind != Kind::Service {
         bail!("--client-certificate goes with --kind svc");

@@ -12,6 +12,7 @@ use crate::crypto::root::Root;
 use crate::crypto::sealing::SealingKeys;
 use crate::forward::Destinations;
 use crate::forward::retry::CvvPolicy;
+use crate::funding::FundingTable;
 use crate::http::KeyCache;
 use crate::http::doors::Doors;
 use crate::public::FrameFiles;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub destinations: Destinations,
     /// What is done with CVVs, and those that wait for a second send.
     pub cvvs: CvvPolicy,
+    /// Funding by BIN.
+    pub funding: FundingTable,
     /// Loader, frame document and assets.
     pub frame: FrameFiles,
     /// The time.

@@ -13,6 +13,7 @@
 //!
 //! The frame may also seal `{"cvc": ".."}` alone, for a card that is stored already.
 
+use card::own::Kind;
 use card::{Brand, Expiry, Month};
 use pan::{CardData, Country, Cvv, HolderName, Pan, PostalCode};
 use serde::Deserialize;
@@ -21,6 +22,7 @@ use vault_api::keys::Mode;
 use vault_api::tokens::{CardSummary, Networks};
 use zeroize::Zeroize;
 
+use crate::card_rules::CardRules;
 use crate::{Error, http};
 
 /// The wire form; wiped on drop. It has no Debug, like what it becomes.
@@ -84,14 +86,18 @@ impl CvcJson {
 }
 
 impl CardJson {
-    /// Checks every field, and that the card is of this mode.
+    /// Checks every field by the rules of its key, and that the card is of this mode. A number of a brand that was
+    /// registered for the key is of either mode; no published test number is of live mode.
     ///
     /// # Errors
     /// The code of the first field that is wrong.
-    pub fn check(&self, mode: Mode, today: Month) -> Result<CardData, Error> {
-        let number = Pan::parse(&self.number).map_err(|_| Code::InvalidNumber)?;
+    pub fn check(&self, mode: Mode, today: Month, rules: &CardRules) -> Result<Checked, Error> {
+        let own = rules.own();
+        let kind = Kind::of(&self.number, &own);
+        let is_own = matches!(kind, Kind::Own(_));
+        let number = Pan::parse_as(&self.number, kind).map_err(|_| Code::InvalidNumber)?;
         match (mode, number.is_test_number()) {
-            (Mode::Test, false) => return Err(Code::LiveCardInTestMode.into()),
+            (Mode::Test, false) if !is_own => return Err(Code::LiveCardInTestMode.into()),
             (Mode::Live, true) => return Err(Code::TestCardInLiveMode.into()),
             _ => {}
         }
@@ -99,13 +105,16 @@ impl CardJson {
         let cvc = self
             .cvc
             .as_deref()
-            .map(|cvc| Cvv::parse(cvc, number.brand()))
+            .map(|cvc| Cvv::parse_as(cvc, kind))
             .transpose();
         let name = self.name.as_deref().map(HolderName::parse).transpose();
         let postal_code = self.postal_code.as_deref().map(PostalCode::parse);
         let country = self.country.as_deref().map(Country::parse);
-        let network = self.network.as_deref().map(|id| network(&number, id));
-        Ok(CardData {
+        let network = self.network.as_deref().map(|id| match kind {
+            Kind::Listed(_) => network(&number, id),
+            Kind::Own(_) => Err(Code::InvalidNetwork),
+        });
+        let card = CardData {
             expiry,
             cvc: cvc.map_err(|_| Code::InvalidCvc)?,
             name: name.map_err(|_| Code::InvalidName)?,
@@ -115,8 +124,26 @@ impl CardJson {
             country: country.transpose().map_err(|_| Code::InvalidCountry)?,
             network: network.transpose()?,
             number,
-        })
+        };
+        let mut summary = summary(&card);
+        if is_own {
+            let id = kind.facts().id.to_owned();
+            summary.networks = Some(Networks {
+                available: vec![id.clone()],
+                preferred: None,
+            });
+            summary.brand = id;
+        }
+        Ok(Checked { card, summary })
     }
+}
+
+/// A card whose every field is right.
+pub struct Checked {
+    /// The card.
+    pub card: CardData,
+    /// What may be shown of it.
+    pub summary: CardSummary,
 }
 
 /// An expiry that is not over.
@@ -164,7 +191,7 @@ mod tests {
     fn code(json: &str, mode: Mode) -> Result<(), Code> {
         let today = Month::new(2026, 11).expect("a month");
         let checked = SealedJson::parse(json.as_bytes()).and_then(|sealed| match sealed {
-            SealedJson::Card(card) => card.check(mode, today).map(drop),
+            SealedJson::Card(card) => card.check(mode, today, &CardRules::default()).map(drop),
             SealedJson::Cvc(cvc) => cvc.check().map(drop),
         });
         match checked {

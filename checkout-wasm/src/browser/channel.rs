@@ -8,6 +8,7 @@ use std::cell::OnceCell;
 
 use card::Brand;
 use card::brand::Brands;
+use card::own::Kind;
 use js_sys::{Array, Object};
 use wasm_bindgen::prelude::*;
 use web_sys::{MessageEvent, MessagePort, Window};
@@ -131,7 +132,7 @@ pub enum ToPage<'a> {
 pub struct Change {
     empty: bool,
     complete: bool,
-    brand: Brand,
+    brand: Kind<'static>,
     possible: Brands,
     choices: Brands,
     network: Option<Brand>,
@@ -157,6 +158,13 @@ impl Change {
             network: form.network(),
             fault,
             bin: [0; 8],
+        }
+    }
+
+    fn brands(&self) -> JsValue {
+        match self.brand {
+            Kind::Listed(_) => ids(self.possible),
+            Kind::Own(own) => Array::of1(&own.facts.id.into()).into(),
         }
     }
 
@@ -287,7 +295,7 @@ impl ToPage<'_> {
                     ("empty", change.empty.into()),
                     ("complete", change.complete.into()),
                     ("brand", change.brand.facts().id.into()),
-                    ("brands", ids(change.possible)),
+                    ("brands", change.brands()),
                     ("networks", ids(change.choices)),
                     (
                         "network",

@@ -108,7 +108,7 @@ function relabel(page = document) {
   if (page == document) say(byId("form"), "ariaLabel", "form");
   say(page.getElementById("expiry"), "placeholder", "expiry_format");
   say(document.querySelector(".save span"), "textContent", "save");
-  say(document.querySelector("legend"), "textContent", "networks");
+  say(page.querySelector("legend"), "textContent", "networks");
 }
 
 const MADE = {
@@ -162,13 +162,13 @@ export function arrange(asked, country, isNumeric) {
  * The networks of a co-badged card as radio buttons (EU 2015/751 art. 8): equal, none chosen unless the page prefers
  * one, and the buyer's to change.
  */
-export function offer(networks, chosen) {
-  document.querySelector(".networks")?.remove();
+export function offer(page, networks, chosen) {
+  page.querySelector(".networks")?.remove();
   if (!networks.length) return;
   const radio = ([id, name]) => make("label", {}, make("input", { type: "radio", name: "network", id, checked: id == chosen }), name);
   const group = make("fieldset", { className: "networks" }, make("legend"), ...networks.map(radio));
-  byId("number").closest(".row").append(group);
-  relabel();
+  page.getElementById("number").closest(".row").append(group);
+  relabel(page);
 }
 
 /** Says what is wrong with an optional field; nothing when it is right. */

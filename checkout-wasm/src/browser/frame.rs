@@ -14,7 +14,7 @@ use web_sys::{Document, Element, UrlSearchParams, Window};
 
 use super::channel::{Change, Channel, FromPage, ToPage};
 use super::vault::{Refusal, Vault};
-use super::{events, inputs, object, siblings};
+use super::{events, inputs, object, options, siblings};
 use crate::edit::{self, Deletion, Typed};
 use crate::form::{Fault, Field, Form};
 use crate::layout::Layout;
@@ -158,6 +158,8 @@ impl Frame {
             let keep = Box::new((owner, elements, listeners));
             self.kept.borrow_mut()[*field as usize] = Some(keep);
         }
+        // A page that came in the place of another has no networks to choose from yet.
+        self.offered.take();
         for field in fields {
             self.digits[*field as usize].set(0);
             if inputs::input(*field).is_some_and(|input| !input.value().is_empty()) {
@@ -288,7 +290,7 @@ impl Frame {
             deletion: Deletion::of_input_type(input_type),
         };
         let shown = match field {
-            Field::Number => edit::number(typed),
+            Field::Number => edit::number(typed, self.form.with_untracked(Form::own)),
             Field::Expiry => edit::expiry(typed),
             Field::Cvc => edit::cvc(typed, self.form.with_untracked(Form::brand)),
             Field::Name | Field::PostalCode => edit::as_is(typed),
@@ -303,6 +305,7 @@ impl Frame {
         }
         spawn_local(async {
             if self.vault.prepare().await {
+                self.register();
                 self.tell_change();
             }
         });
@@ -346,11 +349,16 @@ impl Frame {
 
     async fn tokenise(&self, name: Option<&str>) -> Result<JsValue, Refusal> {
         self.say(String::new());
-        let mut fault = None;
-        self.change(|form| {
-            inputs::read(form);
-            fault = form.submitted();
-        });
+        let mut fault = self.submit();
+        let is_typed = !self
+            .form
+            .with_untracked(|form| form.is_empty_at(Field::Number));
+        if is_typed && fault.map(Fault::field) == Some(Field::Number) {
+            // It may be a brand of the merchant's own, which only the session names.
+            self.vault.meet().await;
+            self.register();
+            fault = self.submit();
+        }
         if let Some(fault) = fault {
             focus(fault.field());
             return Err(Refusal {
@@ -382,6 +390,29 @@ impl Frame {
             object::set(&token, "save_card", &save.into());
         }
         Ok(token)
+    }
+
+    /// The buyer wants to pay: the first fault, which is said.
+    fn submit(&self) -> Option<Fault> {
+        let mut fault = None;
+        self.change(|form| {
+            inputs::read(form);
+            fault = form.submitted();
+        });
+        fault
+    }
+
+    /// Takes in the merchant's own brands, once.
+    fn register(&self) {
+        if self.form.with_untracked(|form| form.own().is_empty()) {
+            let own = options::own_brands(&self.vault.brands());
+            if !own.is_empty() {
+                self.change(|form| {
+                    form.register(own);
+                    inputs::read(form);
+                });
+            }
+        }
     }
 
     fn answer(&self, id: f64, result: Result<JsValue, Refusal>) {
@@ -422,9 +453,7 @@ impl Frame {
 
     fn change(&self, change: impl FnOnce(&mut Form)) {
         self.form.update(change);
-        if self.layout == Layout::Card {
-            self.show_extras();
-        }
+        self.show_extras();
         self.tell_change();
     }
 

@@ -65,13 +65,16 @@ pub fn read(form: &mut Form) {
 #[must_use]
 pub fn card(form: &Form, name: Option<HolderName>) -> Option<CardData> {
     let [number, expiry, cvc, typed_name, postal_code] = Field::ALL.map(value);
-    let number = Pan::parse(&digits(&number)).ok()?;
-    let cvc = Cvv::parse(&digits(&cvc), number.brand()).ok()?;
+    let number = Pan::parse_as(&digits(&number), form.brand()).ok()?;
+    let cvc = Cvv::parse_as(&digits(&cvc), form.brand()).ok();
+    if cvc.is_none() && form.brand().max_cvc_length() > 0 {
+        return None;
+    }
     let asks = form.asks();
     Some(CardData {
         expiry: parse_expiry(&expiry)?,
         number,
-        cvc: Some(cvc),
+        cvc,
         name: if asks.name {
             Some(HolderName::parse(&typed_name).ok()?)
         } else {

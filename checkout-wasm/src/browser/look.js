@@ -117,10 +117,10 @@ export function parse(appearance) {
 }
 
 /**
- * Puts a document into the page's look, and gives the names of what was refused. The CSSOM takes it; a style attribute
+ * Puts a document into the page's look; `refuse` hears the names of what was refused. The CSSOM takes it; a style attribute
  * or element would be refused by the document's CSP.
  */
-export function dress(page, appearance) {
+export function dress(page, appearance, refuse) {
   const root = page.documentElement;
   const { declarations, css, refused } = parse(appearance);
   root.dataset.theme = /^(?:dark|auto)$/.exec(appearance?.theme) ?? "light";
@@ -130,5 +130,17 @@ export function dress(page, appearance) {
   const sheet = new page.defaultView.CSSStyleSheet();
   sheet.replaceSync(css);
   page.adoptedStyleSheets = [sheet];
-  return refused.join(", ");
+  if (refused.length) refuse(refused.join(", "));
+  if (Array.isArray(appearance?.fonts)) loadFonts(page, appearance.fonts, refuse);
+}
+
+let offered;
+/** Loads fonts that the operator offers, by their families; any other name is refused and asks nobody. */
+async function loadFonts(page, families, refuse) {
+  offered ??= fetch("assets/fonts.json").then((answer) => answer.json()).catch(() => ({}));
+  const files = await offered;
+  for (const family of families) {
+    if (own(files, family)) page.fonts.add(new page.defaultView.FontFace(family, `url(${files[family]})`, { display: "swap" }));
+    else refuse(`fonts ${family}`);
+  }
 }

@@ -1,12 +1,14 @@
 //! What the page sets: optional fields, brands, country, words and look. What is not there is off; what is wrong is told.
 
 use card::Brand;
+use card::brand::{Facts, Lengths};
+use card::own::{OwnBrand, range};
 use js_sys::Array;
 use pan::Country;
 use wasm_bindgen::prelude::*;
 use web_sys::Document;
 
-use super::object::{get, text};
+use super::object::{get, number, text};
 use crate::asks::Asks;
 
 #[wasm_bindgen(module = "/src/browser/extras.js")]
@@ -17,7 +19,7 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/browser/look.js")]
 extern "C" {
-    fn dress(document: &Document, appearance: &JsValue) -> String;
+    fn dress(document: &Document, appearance: &JsValue, refuse: &JsValue);
 }
 
 /// What the page asks the form for. `refuse` hears of each option that is not one.
@@ -56,6 +58,38 @@ pub fn asks(options: &JsValue, refuse: &dyn Fn(&str)) -> Asks {
     }
 }
 
+/// The merchant's own brands, as the vault's field session lists them. They live as long as the document, like the form.
+pub fn own_brands(list: &JsValue) -> &'static [OwnBrand<'static>] {
+    let read = |brand: JsValue| {
+        let word = |name| text(&brand, name).map(|text| &*text.leak());
+        let list = |name| Array::from(&get(&brand, name).unwrap_or_default());
+        let numbers = |name| {
+            let numbers = list(name).into_iter().filter_map(|number| number.as_f64());
+            numbers.map(|number| number as u8).collect::<Vec<_>>()
+        };
+        let prefixes = list("prefixes")
+            .into_iter()
+            .filter_map(|text| text.as_string());
+        Some(OwnBrand {
+            facts: Facts {
+                id: word("id")?,
+                name: word("name")?,
+                lengths: Lengths::of(&numbers("lengths")),
+                cvc_length: number(&brand, "cvc_length")? as u8,
+                cvc_label: "CVC",
+            },
+            prefixes: prefixes.map(|text| range(text.leak())).collect(),
+            gaps: Lengths::of(&numbers("gaps")),
+            luhn: get(&brand, "luhn")?.is_truthy(),
+        })
+    };
+    if !Array::is_array(list) {
+        return &[];
+    }
+    let brands = Array::from(list).into_iter().filter_map(read);
+    brands.collect::<Vec<_>>().leak()
+}
+
 /// The country that the page names, else the region of the locale, where it has one.
 pub fn country(options: &JsValue) -> Option<Country> {
     text(options, "country")
@@ -68,10 +102,8 @@ pub fn country(options: &JsValue) -> Option<Country> {
         })
 }
 
-/// Puts a document into the page's look; `refuse` hears of what is none.
-pub fn look(document: &Document, options: &JsValue, refuse: &dyn Fn(&str)) {
-    let refused = dress(document, &get(options, "appearance").unwrap_or_default());
-    if !refused.is_empty() {
-        refuse(&refused);
-    }
+/// Puts a document into the page's look; `refuse` hears of what is none, of fonts when it is known which there are.
+pub fn look(document: &Document, options: &JsValue, refuse: &JsValue) {
+    let appearance = get(options, "appearance").unwrap_or_default();
+    dress(document, &appearance, refuse);
 }

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use zeroize::Zeroizing;
 
-use super::object::{number, object, set, text};
+use super::object::{get, number, object, set, text};
 use crate::refusal;
 
 /// A session that ends within this many seconds is renewed first: sealing and sending take time on a slow line.
@@ -42,6 +42,8 @@ pub struct Vault {
     session: RefCell<Option<Promise>>,
     /// How many digits of the number the page may be told, by the key's rule; none before there was a session.
     bin_digits: Cell<f64>,
+    /// The merchant's own brands, as the session lists them; undefined before there was one.
+    brands: RefCell<JsValue>,
 }
 
 struct Answer {
@@ -58,6 +60,7 @@ impl Vault {
             bound: RefCell::new(None),
             session: RefCell::new(None),
             bin_digits: Cell::new(0.0),
+            brands: RefCell::new(JsValue::UNDEFINED),
         }
     }
 
@@ -79,6 +82,19 @@ impl Vault {
     #[must_use]
     pub fn bin_digits(&self) -> usize {
         self.bin_digits.get() as usize
+    }
+
+    /// The merchant's own brands, as the session lists them; undefined before there was one.
+    #[must_use]
+    pub fn brands(&self) -> JsValue {
+        self.brands.borrow().clone()
+    }
+
+    /// Waits for the first session, if it is not there yet.
+    pub async fn meet(&self) {
+        if self.brands.borrow().is_undefined() {
+            _ = self.fetch_session().await;
+        }
     }
 
     /// Seals the card's JSON and gets a token; a stale session or key is renewed once, unseen.
@@ -128,6 +144,8 @@ impl Vault {
         let session = answer(session).await?.success()?;
         let digits = number(&session, "bin_digits");
         self.bin_digits.set(digits.unwrap_or_default());
+        let brands = get(&session, "brands").filter(|brands| !brands.is_undefined());
+        self.brands.replace(brands.unwrap_or(JsValue::NULL));
         Ok(session)
     }
 
@@ -182,6 +200,6 @@ async fn answer(posted: Promise) -> Result<Answer, Refusal> {
         .map_err(|_| Refusal::failed())?;
     Ok(Answer {
         status: number(&answer, "status").unwrap_or_default() as u16,
-        body: super::object::get(&answer, "body").unwrap_or_default(),
+        body: get(&answer, "body").unwrap_or_default(),
     })
 }

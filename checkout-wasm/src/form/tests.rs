@@ -24,7 +24,10 @@ fn form(mode: Mode, number: &str, expiry: &str, cvc: &str) -> Form {
 fn a_whole_card_is_complete() {
     let form = form(Mode::Test, "4242424242424242", "12 / 30", "123");
     assert!(form.is_complete() && !form.is_empty());
-    assert_eq!((form.brand(), form.first_shown()), (Brand::Visa, None));
+    assert_eq!(
+        (form.brand(), form.first_shown()),
+        (Brand::Visa.into(), None)
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The card verification value: its length follows the brand (Amex prints four digits on the front).
 
-use crate::Brand;
+use crate::own::Kind;
 
 /// How far a CVV has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,12 +15,13 @@ pub enum State {
     Invalid,
 }
 
-/// The state of `digits` for a card of `brand`. An unknown brand takes three or four.
+/// The state of `digits` for a card of this kind. An unknown brand takes three or four; a merchant's own may have none.
 #[must_use]
-pub fn state(digits: &str, brand: Brand) -> State {
-    let wanted = usize::from(brand.facts().cvc_length);
-    let longest = if brand == Brand::Unknown { 4 } else { wanted };
+pub fn state(digits: &str, kind: Kind<'_>) -> State {
+    let wanted = usize::from(kind.facts().cvc_length);
+    let longest = kind.max_cvc_length();
     match digits.len() {
+        0 if longest == 0 => State::Valid,
         0 => State::Empty,
         _ if !digits.bytes().all(|b| b.is_ascii_digit()) => State::Invalid,
         n if n < wanted => State::Incomplete,
@@ -32,6 +33,7 @@ pub fn state(digits: &str, brand: Brand) -> State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Brand;
 
     #[test]
     fn length_follows_the_brand() {
@@ -46,7 +48,7 @@ mod tests {
             ("1234", Brand::Unknown, State::Valid),
             ("12a", Brand::Visa, State::Invalid),
         ] {
-            assert_eq!(state(digits, brand), expected, "{digits} {brand:?}");
+            assert_eq!(state(digits, brand.into()), expected, "{digits} {brand:?}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! no clock; today's month is an argument. The same code runs in the browser (wasm) and in the services, so that
 //! the frame and the vault can never disagree about what a valid card is.
 //!
-//! Read in this order: [`luhn`], [`brand`], [`number`], [`expiry`], [`cvc`], [`filter`], [`test_cards`]; [`currency`]
+//! Read in this order: [`luhn`], [`brand`], [`own`], [`number`], [`expiry`], [`cvc`], [`filter`], [`test_cards`]; [`currency`]
 //! and [`calendar`] serve the programs around.
 
 pub mod brand;
@@ -15,6 +15,7 @@ pub mod expiry;
 pub mod filter;
 pub mod luhn;
 pub mod number;
+pub mod own;
 pub mod test_cards;
 
 pub use brand::Brand;

@@ -1,5 +1,6 @@
 //! The card number as a buyer types it: digits, grouping, and how far it has got.
 
+use crate::own::Kind;
 use crate::{Brand, luhn};
 
 /// Shortest and longest card number (ISO/IEC 7812-1 allows up to 19).
@@ -18,54 +19,52 @@ pub enum State {
     Invalid,
 }
 
-/// The state of `digits` (digits only).
+/// The state of `digits` (digits only), by the listed brands.
 #[must_use]
 pub fn state(digits: &str) -> State {
+    state_of(digits, Brand::of(digits).into())
+}
+
+/// The state of `digits` (digits only), judged as this kind.
+#[must_use]
+pub fn state_of(digits: &str, kind: Kind<'_>) -> State {
     if digits.is_empty() {
         return State::Empty;
     }
-    let lengths = Brand::of(digits).facts().lengths;
+    let lengths = kind.facts().lengths;
     match lengths.contains(digits.len()) {
-        true if has_right_check_digit(digits) => State::Valid,
+        true if has_right_check_digit(digits, kind) => State::Valid,
         _ if digits.len() >= lengths.longest() => State::Invalid,
         _ => State::Incomplete,
     }
 }
 
-// Luhn, but for the one scheme that has a rule of its own.
-fn has_right_check_digit(digits: &str) -> bool {
-    if digits.starts_with(luhn::NARANJA) {
-        luhn::is_valid_naranja(digits)
-    } else {
-        luhn::is_valid(digits)
+// Luhn, but for the one scheme that has a rule of its own, and for brands of a merchant's own that have none.
+fn has_right_check_digit(digits: &str, kind: Kind<'_>) -> bool {
+    match kind {
+        Kind::Own(own) if !own.luhn => true,
+        Kind::Listed(_) if digits.starts_with(luhn::NARANJA) => luhn::is_valid_naranja(digits),
+        _ => luhn::is_valid(digits),
     }
 }
 
 /// Whether a buyer who leaves the field here has made a mistake, as opposed to not being done: a full length of
 /// the brand with a wrong check digit reads as a mistake even where a longer number exists.
 #[must_use]
-pub fn is_mistyped(digits: &str) -> bool {
-    match state(digits) {
+pub fn is_mistyped(digits: &str, kind: Kind<'_>) -> bool {
+    match state_of(digits, kind) {
         State::Invalid => true,
         State::Incomplete => {
-            let common = if Brand::of(digits) == Brand::Unknown {
+            let lengths = kind.facts().lengths;
+            // Visa lists 13 and 19, yet 16 is what people hold.
+            let common = if lengths.contains(16) {
                 16
             } else {
-                shortest_common(digits)
+                lengths.shortest()
             };
             digits.len() >= common
         }
         State::Empty | State::Valid => false,
-    }
-}
-
-// Visa lists 13 and 19, yet 16 is what people hold.
-fn shortest_common(digits: &str) -> usize {
-    let lengths = Brand::of(digits).facts().lengths;
-    if lengths.contains(16) {
-        16
-    } else {
-        lengths.shortest()
     }
 }
 
@@ -96,10 +95,15 @@ pub fn ascii_digit(c: char) -> Option<char> {
 /// `digits` with the spaces its brand prints.
 #[must_use]
 pub fn group(digits: &str) -> String {
-    let gaps = Brand::of(digits).gaps(digits.len());
+    group_of(digits, Brand::of(digits).into())
+}
+
+/// `digits` with the spaces that cards of this kind print.
+#[must_use]
+pub fn group_of(digits: &str, kind: Kind<'_>) -> String {
     let mut out = String::with_capacity(digits.len() + 4);
     for (i, c) in digits.chars().enumerate() {
-        if gaps.contains(&i) {
+        if kind.has_gap(digits.len(), i) {
             out.push(' ');
         }
         out.push(c);
@@ -135,11 +139,23 @@ mod tests {
 
     #[test]
     fn a_wrong_visa_is_a_mistake_once_the_buyer_leaves() {
-        assert!(is_mistyped("4242424242424241"));
-        assert!(!is_mistyped("424242424242"));
-        assert!(!is_mistyped("4242424242424242"));
-        assert!(!is_mistyped(""));
-        assert!(is_mistyped("378282246310006"));
+        assert!(is_mistyped(
+            "4242424242424241",
+            Brand::of("4242424242424241").into()
+        ));
+        assert!(!is_mistyped(
+            "424242424242",
+            Brand::of("424242424242").into()
+        ));
+        assert!(!is_mistyped(
+            "4242424242424242",
+            Brand::of("4242424242424242").into()
+        ));
+        assert!(!is_mistyped("", Brand::of("").into()));
+        assert!(is_mistyped(
+            "378282246310006",
+            Brand::of("378282246310006").into()
+        ));
     }
 
     #[test]

@@ -22,10 +22,11 @@
 //! fn parse() -> Result<pan::Pan, pan::Error> { pan::Pan::parse("4242424242424242") }
 //! ```
 
+use card::own::Kind;
 use card::{Brand, Expiry, cvc, number};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// A primary account number: 12-19 digits, a length of its brand, Luhn right.
+/// A primary account number: 12-19 digits, a length and the check digit of its brand.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Pan(Digits<19>);
 
@@ -98,9 +99,32 @@ impl Pan {
     /// # Errors
     /// [`Error::Number`].
     pub fn parse(digits: &str) -> Result<Self, Error> {
-        match number::state(digits) {
-            number::State::Valid => Digits::new(digits).map(Self).ok_or(Error::Number),
+        Self::parse_as(digits, Brand::of(digits).into())
+    }
+
+    /// Parses the number of a card of this kind, which may be a brand of the merchant's own.
+    ///
+    /// # Errors
+    /// [`Error::Number`].
+    pub fn parse_as(digits: &str, kind: Kind<'_>) -> Result<Self, Error> {
+        match number::state_of(digits, kind) {
+            number::State::Valid if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                Digits::new(digits).map(Self).ok_or(Error::Number)
+            }
             _ => Err(Error::Number),
+        }
+    }
+
+    /// A number that was parsed before it was kept: the rules that it was judged by may have ended since.
+    ///
+    /// # Errors
+    /// [`Error::Number`] for what is not 12-19 digits.
+    pub fn of_kept(digits: &str) -> Result<Self, Error> {
+        let fits = number::LENGTHS.contains(&digits.len());
+        if fits && digits.bytes().all(|b| b.is_ascii_digit()) {
+            Digits::new(digits).map(Self).ok_or(Error::Number)
+        } else {
+            Err(Error::Number)
         }
     }
 
@@ -159,8 +183,18 @@ impl Cvv {
     /// # Errors
     /// [`Error::Cvc`].
     pub fn parse(digits: &str, brand: Brand) -> Result<Self, Error> {
-        match cvc::state(digits, brand) {
-            cvc::State::Valid => Digits::new(digits).map(Self).ok_or(Error::Cvc),
+        Self::parse_as(digits, brand.into())
+    }
+
+    /// Parses the CVV of a card of this kind, which may be a brand of the merchant's own.
+    ///
+    /// # Errors
+    /// [`Error::Cvc`], also when there is none.
+    pub fn parse_as(digits: &str, kind: Kind<'_>) -> Result<Self, Error> {
+        match cvc::state(digits, kind) {
+            cvc::State::Valid if !digits.is_empty() => {
+                Digits::new(digits).map(Self).ok_or(Error::Cvc)
+            }
             _ => Err(Error::Cvc),
         }
     }
@@ -168,7 +202,7 @@ impl Cvv {
     /// Whether it is one of a card of `brand`, by its length.
     #[must_use]
     pub fn fits(&self, brand: Brand) -> bool {
-        cvc::state(self.0.as_str(), brand) == cvc::State::Valid
+        cvc::state(self.0.as_str(), brand.into()) == cvc::State::Valid
     }
 
     /// The digits. Each use is argued at its site.

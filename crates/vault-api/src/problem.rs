@@ -104,6 +104,7 @@ codes! {
     InvalidNetwork = 402, "invalid_network", "The network is not one of this card's.";
     LiveCardInTestMode = 402, "live_card_in_test_mode", "Test mode takes only the published test cards.";
     TestCardInLiveMode = 402, "test_card_in_live_mode", "Live mode does not take test cards.";
+    FundingNotAllowed = 402, "funding_not_allowed", "This publishable key does not take cards of this funding (credit, debit or prepaid).";
     Forbidden = 403, "forbidden", "This key may not do that.";
     SessionMustBeBound = 403, "session_must_be_bound", "This key takes only sessions that the merchant's server bound to a payment (POST /v1/sessions).";
     OriginNotAllowed = 403, "origin_not_allowed", "This origin is not registered for the publishable key.";

@@ -44,8 +44,63 @@ pub struct FieldSession {
     /// How many digits of the number the frame may tell its page, 6 or 8; none without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bin_digits: Option<u8>,
+    /// Brands of the merchant's own, which go before the listed ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub brands: Vec<OwnBrand>,
     /// Keys to seal to, one per suite.
     pub sealing: Vec<SealingKey>,
+}
+
+/// A brand of the merchant's own, as the operator registered it for the key: private-label cards, or a range that no table
+/// lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OwnBrand {
+    /// Its wire name.
+    pub id: String,
+    /// What a buyer reads.
+    pub name: String,
+    /// Its ranges: `700600-700699`, or one prefix alone.
+    pub prefixes: Vec<String>,
+    /// Lengths of a whole number.
+    pub lengths: Vec<u8>,
+    /// After how many digits a space is shown.
+    #[serde(default = "OwnBrand::gaps")]
+    pub gaps: Vec<u8>,
+    /// Digits of its security code: 3, 4, or 0 where it has none.
+    #[serde(default = "OwnBrand::cvc_length")]
+    pub cvc_length: u8,
+    /// Whether its numbers carry Luhn's check digit.
+    #[serde(default = "OwnBrand::luhn")]
+    pub luhn: bool,
+}
+
+impl OwnBrand {
+    fn gaps() -> Vec<u8> {
+        vec![4, 8, 12, 16]
+    }
+
+    fn cvc_length() -> u8 {
+        3
+    }
+
+    fn luhn() -> bool {
+        true
+    }
+}
+
+/// Where the money of a card comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Funding {
+    /// The issuer lends it.
+    Credit,
+    /// A bank account.
+    Debit,
+    /// It was paid in before.
+    Prepaid,
 }
 
 /// A public key to seal cards to.

@@ -189,7 +189,7 @@ impl TenantKey {
         let opened =
             |field: &str, sealed: &[u8]| open(&record_key, &self.data_aad(place, field), sealed);
         let number = opened(field, &sealed.number)?;
-        let number = text(&number).and_then(|t| Pan::parse(t).map_err(no_card))?;
+        let number = text(&number).and_then(|t| Pan::of_kept(t).map_err(no_card))?;
         let mut holder = Holder::default();
         if let Some(sealed) = &sealed.name {
             let name = opened("name", sealed)?;

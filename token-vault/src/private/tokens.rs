@@ -8,6 +8,7 @@ use vault_api::{Code, Token, TokenName};
 
 use crate::audit::{self, Act, Actor};
 use crate::card_json::CardJson;
+use crate::card_rules::CardRules;
 use crate::http::{Caller, Json};
 use crate::public::tokenise::{self, Content};
 use crate::records::row_mac::{Read, RowMacs};
@@ -29,9 +30,11 @@ pub async fn create(
     Json(body): Json<Plain>,
 ) -> Result<Json<TokenCreated>, Error> {
     caller.may("cards:write")?;
-    let card = body
-        .card
-        .check(caller.mode, card::Month::of_unix(app.clock.now()))?;
+    let card = body.card.check(
+        caller.mode,
+        card::Month::of_unix(app.clock.now()),
+        &CardRules::default(),
+    )?;
     let (actor, binding) = (Actor::from(&caller), Binding::default());
     tokenise::keep(&app, actor, Content::Card(card), binding, None)
         .await

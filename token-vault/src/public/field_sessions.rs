@@ -51,6 +51,7 @@ pub async fn create(
         expires_at: claims.exp,
         mode: info.mode.as_str().to_owned(),
         bin_digits: rules.bin_digits,
+        brands: rules.cards.brands,
         sealing: app.sealing.current(now),
     }))
 }

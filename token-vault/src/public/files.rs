@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use vault_api::Code;
 
+use super::fonts;
 use crate::http::Json;
 use crate::releases::command::Published;
 use crate::releases::{self, PublicKey};
@@ -41,7 +42,7 @@ struct Page {
 }
 
 #[derive(Clone)]
-struct File {
+pub(super) struct File {
     plain: Bytes,
     brotli: Option<Bytes>,
     content_type: HeaderValue,
@@ -216,6 +217,16 @@ impl FrameFiles {
         self
     }
 
+    pub(super) fn add(&mut self, name: &str, file: File) {
+        self.files.insert(name.to_owned(), file);
+    }
+
+    /// Whether the operator offers fonts.
+    #[must_use]
+    pub fn has_fonts(&self) -> bool {
+        self.files.contains_key(fonts::LIST)
+    }
+
     /// The document of a layout, the same bytes for everybody; and `script-src` and `style-src` of its policy.
     ///
     /// # Errors
@@ -293,6 +304,14 @@ impl Page {
 }
 
 impl File {
+    pub(super) fn of(content: Vec<u8>, content_type: &'static str) -> Self {
+        Self {
+            plain: content.into(),
+            brotli: None,
+            content_type: HeaderValue::from_static(content_type),
+        }
+    }
+
     fn read(path: &FilePath, content_type: &str) -> anyhow::Result<Self> {
         let plain = std::fs::read(path)
             .with_context(|| format!("the frame build lacks {}", path.display()))?;
@@ -333,9 +352,14 @@ pub async fn asset(
     Path(file): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let mut response = app
-        .frame
-        .serve(&format!("assets/{file}"), &headers, FOREVER)?;
+    let name = format!("assets/{file}");
+    // The one whose name holds no hash.
+    let cache = if name == fonts::LIST {
+        "no-cache"
+    } else {
+        FOREVER
+    };
+    let mut response = app.frame.serve(&name, &headers, cache)?;
     // For what the loader fetches under integrity on the merchant's page.
     response.headers_mut().insert(
         header::ACCESS_CONTROL_ALLOW_ORIGIN,

@@ -46,8 +46,13 @@ pub async fn document(
             }
             Err(refused) => (refused.into_response(), "style-src 'none'", "'none'"),
         };
+    let fonts = if app.frame.has_fonts() {
+        "font-src 'self'; "
+    } else {
+        ""
+    };
     let policy = format!(
-        "default-src 'none'; {sources}; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; {sources}; {fonts}connect-src 'self'; base-uri 'none'; form-action 'none'; \
          frame-ancestors {ancestors}; require-trusted-types-for 'script'; trusted-types 'none'"
     );
     let policy = HeaderValue::from_str(&policy)

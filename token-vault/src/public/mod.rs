@@ -3,12 +3,14 @@
 
 mod field_sessions;
 mod files;
+mod fonts;
 mod frame;
 mod integrity;
 pub mod tokenise;
 
 pub(crate) use field_sessions::must_be_bound;
 pub use files::FrameFiles;
+pub use fonts::Font;
 
 use axum::Router;
 use vault_api::Code;
@@ -88,7 +90,8 @@ pub fn table() -> Vec<Route> {
     ]
 }
 
-const TOKENISE_CODES: [Code; 16] = [
+const TOKENISE_CODES: [Code; 17] = [
+    Code::FundingNotAllowed,
     Code::InvalidNumber,
     Code::InvalidExpiry,
     Code::ExpiredCard,

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use pan::{CardData, Cvv};
+use pan::Cvv;
 use service::headers::RequestId;
 use sha2::{Digest as _, Sha256};
 use vault_api::Code;
@@ -10,8 +10,10 @@ use vault_api::Token;
 use vault_api::tokens::{TokenCreated, TokeniseSealed};
 
 use super::field_sessions::same_origin;
+use super::frame::publishable;
 use crate::audit::{self, Act, Actor};
-use crate::card_json::{self, SealedJson};
+use crate::card_json::{Checked, SealedJson};
+use crate::card_rules::CardRules;
 use crate::crypto::envelope::{Holder, Place};
 use crate::crypto::sealing;
 use crate::crypto::session::{self, Claims};
@@ -31,7 +33,7 @@ pub struct Sight {
 /// What a token is of.
 pub enum Content {
     /// A checked card.
-    Card(CardData),
+    Card(Checked),
     /// The security code of a card that is stored already.
     Cvc(Cvv),
 }
@@ -75,8 +77,13 @@ pub async fn tokenise(
     })?;
     let content = match SealedJson::parse(&plain)? {
         SealedJson::Card(card) => {
-            let card = card.check(claims.mode, card::Month::of_unix(now))?;
-            let of_bin = format!("{}/{}", claims.key, card.number.bin());
+            let rules = rules_of(&app, &claims.key).await?;
+            let card = card.check(claims.mode, card::Month::of_unix(now), &rules)?;
+            let funding = app.funding.of(card.card.number.bin());
+            if funding.is_some_and(|funding| !rules.takes(funding)) {
+                return Err(Code::FundingNotAllowed.into());
+            }
+            let of_bin = format!("{}/{}", claims.key, card.card.number.bin());
             limits.pass(&app, Rule::TokensPerBin, &of_bin, &work)?;
             Content::Card(card)
         }
@@ -107,6 +114,15 @@ pub async fn tokenise(
         .map(Json)
 }
 
+/// What the operator rules for a key's cards. A session outlives a key that ends; the rules go with the key.
+async fn rules_of(app: &App, key: &str) -> Result<CardRules, Error> {
+    match publishable(app, key).await {
+        Ok(found) => Ok(found.rules.cards),
+        Err(Error::Refused(Code::Unauthenticated)) => Ok(CardRules::default()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Keeps a card or a security code and answers its token.
 ///
 /// # Errors
@@ -121,8 +137,8 @@ pub async fn keep(
     let (now, mode) = (app.clock.now(), app.root.mode());
     let token = Token::ordered();
     let (card, cvc) = match content {
-        Content::Card(mut card) => {
-            let (summary, cvc) = (card_json::summary(&card), card.cvc.take());
+        Content::Card(Checked { mut card, summary }) => {
+            let cvc = card.cvc.take();
             let holder = Holder::take(&mut card);
             (Some((summary, card.number, holder)), cvc)
         }

@@ -7,6 +7,7 @@ use vault_api::keys::{ApiKey, KeyInfo, Kind, Mode};
 
 use super::row_mac::{RowMacs, Sql, StateRow, Table};
 use crate::Error;
+use crate::card_rules::CardRules;
 
 /// What a key's MAC covers: all there is.
 pub static TABLE: Table = Table {
@@ -26,7 +27,7 @@ pub static TABLE: Table = Table {
         "expires_at",
         "rolled_from",
     ],
-    later: &["bin_digits"],
+    later: &["bin_digits", "card_rules"],
     sealed: false,
     sql: Sql::new(),
 };
@@ -47,6 +48,8 @@ pub struct KeyRules {
     pub bound_sessions: bool,
     /// A publishable key: so many digits of the number its pages may see while it is typed, 6 or 8.
     pub bin_digits: Option<u8>,
+    /// A publishable key: brands of the merchant's own, and which funding it takes.
+    pub cards: CardRules,
     /// A service key: only with the client certificate of this SHA-256.
     pub certificate_sha256: Option<String>,
 }
@@ -126,6 +129,7 @@ pub fn create_key(
         ),
         ("created_at", Value::from(now)),
         ("bin_digits", Value::from(rules.bin_digits.map(i64::from))),
+        ("card_rules", Value::from(rules.cards.to_text()?)),
     ];
     if !TABLE.insert_new(tx, macs, &state)? {
         return Err(Error::Internal("there is such a key already"));
@@ -191,6 +195,7 @@ pub fn by_hash(
                 Some(digits @ (6 | 8)) => Some(digits as u8),
                 _ => None,
             },
+            cards: CardRules::of_text(row.get("card_rules")?)?,
             certificate_sha256: row.get("certificate_sha256")?,
         },
         info: KeyInfo {
@@ -234,6 +239,8 @@ pub struct KeyRow {
     pub allow_ip: String,
     /// How many digits of the number its pages may see while it is typed.
     pub bin_digits: Option<i64>,
+    /// Brands of the merchant's own, and which funding it takes.
+    pub card_rules: CardRules,
     /// Unix seconds.
     pub created_at: i64,
     /// When it ends or ended, Unix seconds.
@@ -249,7 +256,7 @@ pub struct KeyRow {
 pub fn all(tx: &mut Tx<'_>) -> Result<Vec<KeyRow>, Error> {
     let rows = tx.all(
         "select id, merchant, mode, kind, scopes, origins, allow_ip, created_at, expires_at, rolled_from,
-             bin_digits
+             bin_digits, card_rules
          from api_keys order by created_at, id",
         &[],
     )?;
@@ -267,6 +274,7 @@ pub fn all(tx: &mut Tx<'_>) -> Result<Vec<KeyRow>, Error> {
                 expires_at: row.get(8)?,
                 rolled_from: row.get(9)?,
                 bin_digits: row.get(10)?,
+                card_rules: CardRules::of_text(row.get(11)?)?,
             })
         })
         .collect()

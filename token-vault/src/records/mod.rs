@@ -41,6 +41,10 @@ pub const MIGRATIONS: &[Migration] = &[
     ),
     ("0011_bin_rule", include_str!("../schema/0011_bin_rule.sql")),
     ("0012_indexes", include_str!("../schema/0012_indexes.sql")),
+    (
+        "0013_card_rules",
+        include_str!("../schema/0013_card_rules.sql"),
+    ),
 ];
 
 /// What is sealed of a card: a row's last columns.

@@ -15,7 +15,8 @@ use crate::rotation::command_line;
 use crate::vault::{Vault, on_each_store, payment};
 
 /// Runs `token-vault` and gives its answer, or what it said on standard error.
-fn command(vault: &Vault, arguments: &[&str]) -> Result<Value, String> {
+/// Runs a command of the vault's on its database.
+pub fn command(vault: &Vault, arguments: &[&str]) -> Result<Value, String> {
     let database = match &vault.database.location {
         Location::Sqlite(path) => format!("sqlite:{}", path.display()),
         Location::Postgres(url) => url.clone(),

@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod bad_input;
+mod card_rules;
 mod cards;
 mod codes;
 mod described;

@@ -22,6 +22,7 @@ use token_vault::crypto::cvv::Epochs;
 use token_vault::crypto::root::{Root, Roots};
 use token_vault::forward::Destinations;
 use token_vault::forward::retry::CvvPolicy;
+use token_vault::funding::FundingTable;
 use token_vault::http::doors::Doors;
 use token_vault::public::FrameFiles;
 use token_vault::records::{self, keys::Limits};
@@ -183,12 +184,17 @@ impl Vault {
 
     /// Seals a card as the frame does.
     pub fn seal(&self, session: &Value, card: &Value) -> Value {
+        self.seal_for(self.merchants[0].publishable.expose(), session, card)
+    }
+
+    /// Seals a card under a session of this publishable key.
+    pub fn seal_for(&self, publishable: &str, session: &Value, card: &Value) -> Value {
         let key = &session["sealing"][0];
         let kid = key["kid"].as_str().unwrap();
         let aad = sealing_aad(
             kid,
             session["mode"].as_str().unwrap(),
-            self.merchants[0].publishable.expose(),
+            publishable,
             session["jti"].as_str().unwrap(),
         );
         let public = URL_SAFE_NO_PAD
@@ -253,7 +259,9 @@ async fn app_with(
         .unwrap();
     let process = vault_api::ids::new_id("proc");
     Ledger::attach(&store, AuditKey::of(&root), &process).unwrap();
+    let funding = "424242,424242,credit\n400005,400005,debit\n555555,555555,prepaid\n";
     App::new(Parts {
+        funding: FundingTable::parse(funding).expect("a table"),
         store,
         root,
         tenants: Default::default(),

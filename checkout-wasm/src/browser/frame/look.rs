@@ -20,12 +20,13 @@ extern "C" {
     #[wasm_bindgen(js_name = loadWords)]
     fn load_words(locale: Option<String>, own: &JsValue) -> Promise;
     fn arrange(fields: &JsValue, country: &str, is_numeric: bool);
-    fn offer(networks: &JsValue, chosen: &str);
+    fn offer(page: &Document, networks: &JsValue, chosen: &str);
     fn mark(id: &str, fault: &str);
 }
 
 impl Frame {
-    /// What only a document with all fields has: those that the page asks for, and the networks of a co-badged card.
+    /// What is not in the documents from the beginning: fields that the page asks for, where all are in one document, and
+    /// beside the number the networks of a co-badged card.
     pub(super) fn show_extras(&self) {
         let form = self.form.get_untracked();
         for field in [Field::Name, Field::PostalCode] {
@@ -35,9 +36,11 @@ impl Frame {
                 mark(field.id(), &fault);
             }
         }
-        if self.offered.replace(form.choices()) != form.choices() {
+        if let Some(page) = inputs::document(Field::Number)
+            && self.offered.replace(form.choices()) != form.choices()
+        {
             let network = form.network().map_or("", |network| network.facts().id);
-            offer(&channel::networks(form.choices()), network);
+            offer(&page, &channel::networks(form.choices()), network);
         }
     }
 
@@ -46,10 +49,14 @@ impl Frame {
     }
 
     /// Gives a document the look that the page asked for last.
-    pub(super) fn look(&self, document: &Document) {
+    pub(super) fn look(&'static self, document: &Document) {
         let options = self.options.borrow();
-        let refuse = |option: &str| self.channel.tell(&ToPage::Refused(option));
-        options::look(document, &options, &refuse);
+        let refuse = Closure::<dyn Fn(String)>::new(move |option: String| {
+            self.channel.tell(&ToPage::Refused(&option));
+        });
+        options::look(document, &options, refuse.as_ref());
+        // Fonts are refused later.
+        refuse.forget();
         let disabled = object::get(&options, "disabled").is_some_and(|value| value.is_truthy());
         for id in Field::ALL
             .map(Field::id)

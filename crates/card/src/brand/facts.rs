@@ -1,18 +1,18 @@
 //! What each brand's cards look like. The names on the wire are Stripe's where Stripe has one.
 
 /// What a brand's numbers look like.
-#[derive(Debug)]
-pub struct Facts {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts<'a> {
     /// The wire name.
-    pub id: &'static str,
+    pub id: &'a str,
     /// The name a buyer knows.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Lengths of a whole number.
     pub lengths: Lengths,
     /// Digits of the CVV.
     pub cvc_length: u8,
     /// What the brand calls its CVV.
-    pub cvc_label: &'static str,
+    pub cvc_label: &'a str,
 }
 
 /// Lengths that a whole number may have.
@@ -20,7 +20,9 @@ pub struct Facts {
 pub struct Lengths(u32);
 
 impl Lengths {
-    const fn of(lengths: &[u8]) -> Self {
+    /// These lengths, each below 32.
+    #[must_use]
+    pub const fn of(lengths: &[u8]) -> Self {
         let mut set = 0;
         let mut at = 0;
         while at < lengths.len() {
@@ -65,8 +67,8 @@ macro_rules! brands {
 
             /// What the brand's cards look like.
             #[must_use]
-            pub fn facts(self) -> &'static Facts {
-                static FACTS: [Facts; Brand::ALL.len()] = [$(Facts {
+            pub fn facts(self) -> &'static Facts<'static> {
+                static FACTS: [Facts<'static>; Brand::ALL.len()] = [$(Facts {
                     id: $id,
                     name: $name,
                     lengths: Lengths::of(&[$($length),+]),
