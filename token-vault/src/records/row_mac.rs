@@ -386,7 +386,7 @@ impl StateRow {
             self.table.name,
         );
         let changed = tx.execute(&sql, &params)? == 1;
-        Ok(changed.then(|| Self {
+        Ok(changed.then_some(Self {
             table: self.table,
             values,
             mac,
