@@ -1,6 +1,7 @@
 /** Split fields: a frame per field in the page's own layout, driven by one that is not shown; and the CVV alone. */
 import { expect, test } from '@playwright/test';
 import { CardFields, ENGINE, GOOD } from '../pages/card-fields.js';
+import { halting } from '../pages/halting.js';
 import { serve } from '../pages/serve.js';
 import { demos } from '../pages/shop.js';
 import { SplitFields } from '../pages/split-fields.js';
@@ -8,12 +9,12 @@ import { SplitFields } from '../pages/split-fields.js';
 const AMEX = { number: '378282246310005', expiry: '1240', cvc: '1234' };
 
 /** A page with three fields; `heard` holds what the elements said, `type:event`. */
-const html = (setup = '') => {
+const html = (setup = '', vault = demos()[0].vault) => {
   const [demo] = demos();
   return `<!doctype html><html lang="en"><title>A page</title><link rel="icon" href="data:,">
 <input id="before" aria-label="Before"><form id="form" onsubmit="return false">
 <div id="number"></div><div id="expiry"></div><div id="cvc"></div></form><input id="after" aria-label="After">
-<script src="${demo.vault}/v1/cardseal.js"></script>
+<script src="${vault}/v1/cardseal.js"></script>
 <script>
   window.key = '${demo.publishable_key}';
   window.heard = [];
@@ -110,6 +111,27 @@ test('what is wrong is said at its field, which gets the focus', async ({ page }
     expect(await tokenOf(page)).toBe('incomplete_expiry');
     await expect(card.expiry).toBeFocused();
     await expect.poll(() => card.isInvalid('expiry')).toBe(true);
+  });
+});
+
+test('a field page of which half has come is taken over once it is whole', async ({ page }) => {
+  const half = { halts: (url) => url.includes('layout=field-expiry'), mark: '<input' };
+  await halting(demos()[0].vault, half, async (vault, release) => {
+    await serve({ '/': html('', vault) }, async (port) => {
+      // It does not load for as long as a frame of its does not.
+      await page.goto(`http://localhost:${port}/`, { waitUntil: 'commit' });
+      const card = new SplitFields(page);
+      // What drives the fields is there, and has looked for all of them.
+      await card.number.fill('4242');
+      await expect.poll(() => page.evaluate('window.last?.cardNumber?.brand')).toBe('visa');
+      release();
+      await card.ready();
+      await card.fill({ ...GOOD, expiry: '12' });
+      expect(await tokenOf(page)).toBe('incomplete_expiry');
+      await expect.poll(() => card.isInvalid('expiry')).toBe(true);
+      await card.expiry.fill('12/40');
+      expect(await tokenOf(page)).toMatch(/^tok_/);
+    });
   });
 });
 

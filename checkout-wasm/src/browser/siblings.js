@@ -24,7 +24,10 @@ export function findSiblings(found) {
         sibling.location.pathname === location.pathname &&
         own.get("mount") &&
         ["mount", "key", "origin"].every((name) => its.get(name) === own.get(name));
-      if (isOfThisMount && layout.startsWith(FIELD)) found(layout.slice(FIELD.length), sibling.document);
+      if (!isOfThisMount || !layout.startsWith(FIELD)) return;
+      // Half a page has half its elements: it would be taken for whole, and never be looked at again.
+      if (sibling.document.readyState != "loading") found(layout.slice(FIELD.length), sibling.document);
+      else sibling.addEventListener("DOMContentLoaded", () => judge(sibling), { once: true });
     } catch {
       // Another origin's.
     }
