@@ -114,7 +114,9 @@ pub(crate) struct Serve {
     #[arg(
         long = "release-key",
         env = "TOKEN_VAULT_RELEASE_KEYS",
-        value_delimiter = ','
+        value_delimiter = ',',
+        // Base64url: one in 64 begins with it.
+        allow_hyphen_values = true
     )]
     pub(crate) release_keys: Vec<PublicKey>,
     /// A font that pages may name in `appearance.fonts`, `Inter=inter.woff2` (repeat for several).

@@ -1,5 +1,6 @@
 //! Bad input: coded refusals that never repeat it, and a bank that goes on.
 
+use harness::shows_a_card;
 use serde_json::{Value, json};
 
 use crate::{sale, worlds};
@@ -44,7 +45,7 @@ async fn malformed_bodies_are_refused_without_repeating_them() {
             *body.pointer_mut(place).expect("a field") = value;
             let answer = world.bank.post("/json/v1/payments", &body).await;
             assert_eq!(answer.status, 400, "{place}: {}", answer.text);
-            assert!(!answer.text.contains("4242"), "{place}: {}", answer.text);
+            assert!(!shows_a_card(&answer.text), "{place}: {}", answer.text);
         }
         let megabyte = "4".repeat(1_000_000);
         let large = world

@@ -8,5 +8,5 @@ pub mod process;
 pub mod programs;
 pub mod vault;
 
-pub use http::{Answer, Http};
+pub use http::{Answer, Http, shows_a_card};
 pub use programs::Demo;

@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use crate::bank::Card;
-use crate::world::{World, encode, on_both_stores};
+use crate::world::{World, encode, on_both_stores, shows_a_card};
 
 on_both_stores!(each_mistake_has_its_code, the_edge_of_the_api);
 
@@ -166,9 +166,9 @@ async fn each_mistake_has_its_code(world: World) {
             (code, param),
             "{form:?}"
         );
-        assert!(!answer.text.contains("4242"), "{}", answer.text);
+        assert!(!shows_a_card(&answer.text), "{}", answer.text);
     }
-    assert!(!world.log().contains("4242"), "the log holds card data");
+    assert!(!shows_a_card(&world.log()), "the log holds card data");
     assert_eq!(world.bank.book().forwards.len(), 0);
     let unknown = vault_api::Token::random();
     let form = crate::world::pay_form("1000", unknown.expose());

@@ -39,13 +39,13 @@ pub enum Releases {
         #[arg(long)]
         archive: PathBuf,
         /// The public half of the key that signed it.
-        #[arg(long = "release-key", required = true)]
+        #[arg(long = "release-key", required = true, allow_hyphen_values = true)]
         keys: Vec<PublicKey>,
     },
     /// Verify a build, or what a vault publishes; prints every file with its digest.
     Verify {
         /// A public key that may have signed it (repeat for several).
-        #[arg(long = "release-key", required = true)]
+        #[arg(long = "release-key", required = true, allow_hyphen_values = true)]
         keys: Vec<PublicKey>,
         /// A build's folder: its bytes are checked, too.
         #[arg(long, conflicts_with = "published")]

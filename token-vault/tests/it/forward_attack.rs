@@ -1,5 +1,6 @@
 //! Forward under attack: by the caller, who writes the body, and by the acquirer, who writes the answer.
 
+use harness::shows_a_card;
 use serde_json::{Value, json};
 
 use crate::endpoint;
@@ -247,7 +248,7 @@ async fn an_echoing_acquirer_gives_nothing_away() {
             assert!(!told.text.contains("Ada"), "{}", told.text);
             let headers = format!("{:?}", told.headers);
             assert!(
-                !headers.contains("4242") && !headers.contains("x-echo"),
+                !shows_a_card(&headers) && !headers.contains("x-echo"),
                 "{headers}"
             );
         }

@@ -140,7 +140,7 @@ where
                 answer.text
             );
             assert!(
-                !answer.text.contains("4444"),
+                !answer.text.contains("\"4444\""),
                 "{}.{column}: another card",
                 pair.table
             );
