@@ -16,6 +16,8 @@ cardseal.elements().create('iban');
 cardseal.elements({ appearance: { theme: 'night' } });
 // @ts-expect-error colours are hexadecimal
 cardseal.elements({ appearance: { variables: { colorText: 'red' } } });
+// @ts-expect-error fonts have names, and no address
+cardseal.elements({ appearance: { fonts: [{ cssSrc: 'https://fonts.example/inter.css' }] } });
 // @ts-expect-error no such event
 card.on('keydown', () => {});
 // @ts-expect-error the event tells no number

@@ -4,7 +4,7 @@ import { loadCardseal, type CardElement, type CardEvents, type Cardseal, type To
 export async function pay(signal: AbortSignal): Promise<string> {
   const cardseal = await loadCardseal('pk_test_1', { vault: 'https://vault.example', version: '1', integrity: 'sha384-x' });
   if (!cardseal) return 'on the server';
-  const elements = cardseal.elements({ appearance: { theme: 'auto', variables: { colorPrimary: '#0570de', borderRadius: '4px' } } });
+  const elements = cardseal.elements({ appearance: { theme: 'auto', fonts: ['Inter'], variables: { colorPrimary: '#0570de', borderRadius: '4px' } } });
   const card = elements.create('card', { disabled: false, title: 'Card' }).on('ready', () => {}).mount('#card');
   card.on('change', (event) => {
     const code: string | undefined = event.error?.code;

@@ -104,10 +104,11 @@ impl Told {
 fn begins(text: &str) -> Option<usize> {
     let words: Vec<&str> = text.splitn(3, ' ').collect();
     match *words.as_slice() {
-        // error[E0308]: .. , error: test failed ..
-        [first, ..] if first.starts_with("error") => Some(3),
+        // rustc: "error[E0308]: .."; cargo: "error: test failed, .."
+        [first, ..] if first.starts_with("error[") => Some(3),
+        ["error:", ..] => Some(0),
         // Playwright: "  1) [desktop] › tests/..", and "  1 flaky" over the names.
-        [number, project, ..] if number.ends_with(')') && project.starts_with('[') => Some(9),
+        [number, project, ..] if is_numbered(number) && project.starts_with('[') => Some(9),
         [count, _] if text.ends_with(FLAKY) && count.parse::<u16>().is_ok() => Some(3),
         // node --test
         ["\u{2716}", ..] => Some(5),
@@ -116,6 +117,12 @@ fn begins(text: &str) -> Option<usize> {
         _ if text.contains(" panicked at ") => Some(4),
         _ => None,
     }
+}
+
+// "12)", as in a list.
+fn is_numbered(word: &str) -> bool {
+    word.strip_suffix(')')
+        .is_some_and(|number| number.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -130,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_cargo_says_of_a_failure_is_kept_and_its_backtrace_is_not() {
-        let output = "test a ... ok\n\nthread 'b' (7) panicked at src/b.rs:1:2:\nleft: 1\nright: 2\nstack backtrace:\n   0: begin_unwind\n\ntest c ... ok";
+        let output = "(node:7) [CODE] Warning\ntest a ... ok\n\nthread 'b' (7) panicked at src/b.rs:1:2:\nleft: 1\nright: 2\nstack backtrace:\n   0: begin_unwind\n\ntest c ... ok";
         let kept = [
             "thread 'b' (7) panicked at src/b.rs:1:2:",
             "left: 1",
