@@ -118,6 +118,8 @@ const SCENES: &[Scene] = &[
     ("payment_intent.payment_failed", &[DECLINE]),
     ("payment_intent.succeeded", &[PAY]),
     ("payment_method.attached", &[CUSTOMER, SAVE]),
+    ("refund.created", &[PAY, REFUND]),
+    ("refund.updated", &[PAY, REFUND]),
     ("setup_intent.canceled", &[SETUP, SETUP_CANCEL]),
     ("setup_intent.created", &[SETUP]),
     ("setup_intent.succeeded", &[SETUP_PAID]),
