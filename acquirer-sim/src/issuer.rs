@@ -223,23 +223,24 @@ mod tests {
         assert_eq!(decision("4000000000000101", 2030, Some("123")), ("00", "N"));
     }
 
+    fn letter(number: &str, address: &Address) -> &'static str {
+        let card = CardData {
+            number: Pan::parse(number).expect("a card number"),
+            expiry: Month::new(2030, 1).expect("a month"),
+            cvc: None,
+            name: None,
+            postal_code: None,
+            country: None,
+            network: None,
+        };
+        decide(&card, address, Month::new(2026, 11).expect("a month")).avs_result
+    }
+
     #[test]
     fn the_address() {
         let address = Address {
             line1: Some("1 High Street".to_owned()),
             postal_code: Some("12345".to_owned()),
-        };
-        let letter = |number: &str, address: &Address| {
-            let card = CardData {
-                number: Pan::parse(number).expect("a card number"),
-                expiry: Month::new(2030, 1).expect("a month"),
-                cvc: None,
-                name: None,
-                postal_code: None,
-                country: None,
-                network: None,
-            };
-            decide(&card, address, Month::new(2026, 11).expect("a month")).avs_result
         };
         for (number, there, absent) in [
             ("4242424242424242", "Y", "U"),
@@ -255,22 +256,6 @@ mod tests {
 
     #[test]
     fn only_what_was_sent_is_compared() {
-        let letter = |number: &str, line1: Option<&str>, postal_code: Option<&str>| {
-            let card = CardData {
-                number: Pan::parse(number).expect("a card number"),
-                expiry: Month::new(2030, 1).expect("a month"),
-                cvc: None,
-                name: None,
-                postal_code: None,
-                country: None,
-                network: None,
-            };
-            let address = Address {
-                line1: line1.map(str::to_owned),
-                postal_code: postal_code.map(str::to_owned),
-            };
-            decide(&card, &address, Month::new(2026, 11).expect("a month")).avs_result
-        };
         for (number, line1, postal_code, wanted) in [
             ("4242424242424242", Some("1 High Street"), None, "A"),
             ("4242424242424242", Some(""), Some("12345"), "Z"),
@@ -279,7 +264,11 @@ mod tests {
             ("4000000000000036", Some("1 High Street"), None, "A"),
             ("4000000000000036", None, Some("12345"), "N"),
         ] {
-            assert_eq!(letter(number, line1, postal_code), wanted, "{number}");
+            let address = Address {
+                line1: line1.map(str::to_owned),
+                postal_code: postal_code.map(str::to_owned),
+            };
+            assert_eq!(letter(number, &address), wanted, "{number}");
         }
     }
 
