@@ -14,7 +14,7 @@ pub const KNOWN: &str = "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn
     xcd xof xpf yer zar zmw";
 
 /// Stripe's largest amount: eight digits of the smallest unit.
-const LARGEST: i64 = 99_999_999;
+pub const LARGEST: i64 = 99_999_999;
 
 /// Takes `currency`.
 pub fn currency(params: &mut Params) -> Result<String, Error> {

@@ -6,6 +6,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
+use vault_api::keys::Kind;
 
 use super::params::Params;
 use crate::error::{Error, Refusal};
@@ -56,27 +57,32 @@ const SHOWN_OF_ERROR: &[&str] = &[
 const SERVER_ONLY: &[&str] = &["expand", "mandate_data", "off_session", "radar_options"];
 
 /// Whether a browser may make this call: one of the two routes, with the client secret of the intent in the path. A
-/// wrong secret is answered like an intent that does not exist.
-pub fn admit(seal: &Seal, method: &Method, path: &str, params: &mut Params) -> Result<(), Error> {
-    let (rest, object) = match path.strip_prefix("/v1/setup_intents/") {
-        Some(rest) => (rest, "setupintent"),
-        None => (
-            path.strip_prefix("/v1/payment_intents/")
-                .unwrap_or_default(),
-            "payment_intent",
-        ),
+/// wrong secret is answered like an intent that does not exist, whatever key comes with it.
+pub fn admit(
+    seal: &Seal,
+    kind: Kind,
+    method: &Method,
+    path: &str,
+    params: &mut Params,
+) -> Result<(), Error> {
+    let is_browser = kind == Kind::Publishable;
+    let Some((id, object)) = opened_by_secret(method, path) else {
+        let message =
+            "This API call cannot be made with a publishable API key. Please use a secret API key.";
+        let refusal = Refusal::new("secret_key_required", message);
+        return match is_browser {
+            true => Err(refusal.status(StatusCode::UNAUTHORIZED).into()),
+            false => Ok(()),
+        };
     };
-    let id = match (method, rest.split_once('/')) {
-        (&Method::GET, None) if !rest.is_empty() && rest != "search" => rest,
-        (&Method::POST, Some((id, "confirm"))) => id,
-        _ => {
-            let message = "This API call cannot be made with a publishable API key. Please use a secret API key.";
-            let refusal = Refusal::new("secret_key_required", message);
-            return Err(refusal.status(StatusCode::UNAUTHORIZED).into());
-        }
+    let Some(given) = params.text("client_secret", 200)? else {
+        return match is_browser {
+            true => Err(params.missing("client_secret")),
+            false => Ok(()),
+        };
     };
-    let given = params.required("client_secret", 200)?;
-    if let Some(name) = SERVER_ONLY.iter().find(|name| params.has(name)) {
+    let server_only = SERVER_ONLY.iter().find(|name| params.has(name));
+    if let Some(name) = server_only.filter(|_| is_browser) {
         let message = format!("The parameter {name} can only be sent with a secret API key.");
         let refusal = Refusal::new("secret_key_required", message);
         return Err(refusal.param(*name).into());
@@ -87,6 +93,19 @@ pub fn admit(seal: &Seal, method: &Method, path: &str, params: &mut Params) -> R
         return Ok(());
     }
     Err(Refusal::no_such(object).param("intent").not_found().into())
+}
+
+// The intent that a client secret opens on this route, and what it is called.
+fn opened_by_secret<'a>(method: &Method, path: &'a str) -> Option<(&'a str, &'static str)> {
+    let (rest, object) = match path.strip_prefix("/v1/setup_intents/") {
+        Some(rest) => (rest, "setupintent"),
+        None => (path.strip_prefix("/v1/payment_intents/")?, "payment_intent"),
+    };
+    match (method, rest.split_once('/')) {
+        (&Method::GET, None) if !rest.is_empty() && rest != "search" => Some((rest, object)),
+        (&Method::POST, Some((id, "confirm"))) => Some((id, object)),
+        _ => None,
+    }
 }
 
 /// The intent as a browser may see it.

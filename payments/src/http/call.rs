@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequest};
-use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use service::caller;
@@ -13,14 +15,18 @@ use service::headers::RequestId;
 use vault_api::keys::{ApiKey, Kind};
 
 use super::browser;
+use super::expand::Expand;
 use super::form;
 use super::params::Params;
+use super::routes::Takes;
+use super::takes;
 use crate::app::{App, Origin, Owner};
 use crate::error::{Error, Refusal};
 use crate::three_ds;
 
 /// The largest body that is read.
 const MAX_BODY: usize = 256 * 1024;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// A body has this long to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -44,6 +50,10 @@ impl FromRequest<App> for Call {
     async fn from_request(request: Request<Body>, app: &App) -> Result<Self, Error> {
         let (head, body) = request.into_parts();
         let (owner, kind) = authenticate(app, &head.headers).await?;
+        let origin = Origin {
+            request_id: head.extensions.get::<RequestId>().map(|id| id.0.clone()),
+            idempotency_key: idempotency_key(&head.headers)?,
+        };
         let peer = head.extensions.get::<ConnectInfo<SocketAddr>>();
         let client = peer.map(|peer| caller::address(peer.0.ip(), &head.headers, &app.proxies));
         let reading = axum::body::to_bytes(body, MAX_BODY);
@@ -58,6 +68,10 @@ impl FromRequest<App> for Call {
             })?;
         let query = head.uri.query().unwrap_or_default().as_bytes();
         let form = if head.method == Method::POST {
+            if !query.is_empty() {
+                let message = "Send the parameters of a POST in its body, not in the URL.";
+                return Err(Refusal::plain(message).into());
+            }
             if !bytes.is_empty() && !is_form(&head.headers) {
                 let message = "Send the parameters as application/x-www-form-urlencoded.";
                 return Err(Refusal::plain(message)
@@ -71,17 +85,17 @@ impl FromRequest<App> for Call {
         let mut params = Params::new(form::decode(form)?);
         let path = head.uri.path();
         let browser = kind == Kind::Publishable;
-        if browser {
-            browser::admit(&app.seal, &head.method, path, &mut params)?;
+        browser::admit(&app.seal, kind, &head.method, path, &mut params)?;
+        let takes = head.extensions.get::<Takes>();
+        let takes = takes.ok_or(Error::Internal("a call without a route of the table"))?;
+        takes::check(&takes.params, params.clone())?;
+        if head.method == Method::POST && params.has("expand") {
+            Expand::parse(&mut params.clone())?.check(takes.answers)?;
         }
         let path = path.as_bytes();
         let hash = app
             .seal
             .mac("request", &[head.method.as_str().as_bytes(), path, &bytes]);
-        let origin = Origin {
-            request_id: head.extensions.get::<RequestId>().map(|id| id.0.clone()),
-            idempotency_key: idempotency_key(&head.headers)?,
-        };
         Ok(Self {
             app: app.clone(),
             owner,
@@ -104,16 +118,28 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
-    let Some(value) = headers.get("idempotency-key") else {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
     let key = value.to_str().unwrap_or_default().trim();
-    if key.is_empty() || key.len() > 255 {
-        let message = "The Idempotency-Key must be 1 to 255 characters of ASCII.";
+    if key.is_empty() || key.len() > 255 || values.next().is_some() {
+        let message = "There may be one Idempotency-Key, of 1 to 255 characters of ASCII.";
         return Err(Refusal::plain(message).kind("idempotency_error").into());
     }
     form::refuse_card_number(key)?;
     Ok(Some(key.to_owned()))
+}
+
+/// Answers a call's idempotency key in its header, whatever became of the call.
+pub async fn echo_key(request: Request<Body>, next: Next) -> Response {
+    let key = idempotency_key(request.headers()).ok().flatten();
+    let key = key.filter(|_| request.method() != Method::GET);
+    let mut response = next.run(request).await;
+    if let Some(value) = key.and_then(|key| HeaderValue::from_str(&key).ok()) {
+        response.headers_mut().insert(IDEMPOTENCY_KEY, value);
+    }
+    response
 }
 
 /// Whose secret or publishable key the call presents, and which of both, as a bearer token or as the user name of Basic authentication.

@@ -19,6 +19,99 @@ use crate::setup_intents::SetupIntent;
 const MAX_PATHS: usize = 20;
 const MAX_DEPTH: usize = 4;
 
+/// What can be expanded: an object's fields, each with the object that its id names. A field that stays null here is among
+/// them where Stripe's clients ask for it.
+const EXPANDABLE: &[(&str, &[(&str, &str)])] = &[
+    (
+        "payment_intent",
+        &[
+            ("application", ""),
+            ("customer", "customer"),
+            ("latest_charge", "charge"),
+            ("on_behalf_of", ""),
+            ("payment_method", "payment_method"),
+            ("review", "review"),
+        ],
+    ),
+    (
+        "setup_intent",
+        &[
+            ("application", ""),
+            ("customer", "customer"),
+            ("latest_attempt", ""),
+            ("mandate", ""),
+            ("on_behalf_of", ""),
+            ("payment_method", "payment_method"),
+        ],
+    ),
+    (
+        "charge",
+        &[
+            ("application", ""),
+            ("balance_transaction", "balance_transaction"),
+            ("customer", "customer"),
+            ("failure_balance_transaction", "balance_transaction"),
+            ("on_behalf_of", ""),
+            ("payment_intent", "payment_intent"),
+            ("payment_method", "payment_method"),
+            ("review", "review"),
+        ],
+    ),
+    (
+        "refund",
+        &[
+            ("balance_transaction", "balance_transaction"),
+            ("charge", "charge"),
+            ("failure_balance_transaction", "balance_transaction"),
+            ("payment_intent", "payment_intent"),
+        ],
+    ),
+    (
+        "dispute",
+        &[
+            ("balance_transactions", "balance_transaction"),
+            ("charge", "charge"),
+            ("payment_intent", "payment_intent"),
+        ],
+    ),
+    (
+        "review",
+        &[("charge", "charge"), ("payment_intent", "payment_intent")],
+    ),
+    // Of several kinds: nothing of it can be expanded in turn.
+    ("balance_transaction", &[("source", "")]),
+    ("payment_method", &[("customer", "customer")]),
+    (
+        "customer",
+        &[
+            ("default_source", ""),
+            ("invoice_settings", "invoice_settings"),
+        ],
+    ),
+    (
+        "invoice_settings",
+        &[("default_payment_method", "payment_method")],
+    ),
+    (
+        "checkout.session",
+        &[
+            ("customer", "customer"),
+            ("invoice", ""),
+            ("line_items", ""),
+            ("payment_intent", "payment_intent"),
+            ("setup_intent", "setup_intent"),
+            ("subscription", ""),
+        ],
+    ),
+];
+
+// The object that a field of an object of this kind names.
+fn named(kind: &str, field: &str) -> Result<&'static str, Error> {
+    let fields = EXPANDABLE.iter().find(|(name, _)| *name == kind);
+    let found = fields.and_then(|(_, fields)| fields.iter().find(|(name, _)| *name == field));
+    found.map(|(_, kind)| *kind).ok_or_else(not_expandable)
+}
+
 /// The paths to expand.
 #[derive(Debug, Clone, Default)]
 pub struct Expand(Vec<Vec<String>>);
@@ -41,6 +134,16 @@ impl Expand {
         Ok(Self(paths))
     }
 
+    /// Refuses what an object of this kind does not have: before anything is done for which it is the answer.
+    pub fn check(&self, kind: &'static str) -> Result<(), Error> {
+        self.0.iter().try_for_each(|path| {
+            let mut names = path.iter();
+            names
+                .try_fold(kind, |kind, name| named(kind, name))
+                .map(drop)
+        })
+    }
+
     /// Takes a path of one name that is the caller's own to fill in; whether it was asked for.
     pub fn takes(&mut self, name: &str) -> bool {
         let before = self.0.len();
@@ -57,7 +160,8 @@ impl Expand {
         mut object: Value,
     ) -> Result<Value, Error> {
         for path in &self.0 {
-            walk(tx, app, owner, &mut object, path)?;
+            let kind = object["object"].as_str().unwrap_or_default().to_owned();
+            walk(tx, app, owner, &mut object, &kind, path)?;
         }
         Ok(object)
     }
@@ -68,27 +172,32 @@ fn walk(
     app: &Shared,
     owner: &Owner,
     at: &mut Value,
+    kind: &str,
     path: &[String],
 ) -> Result<(), Error> {
-    if let Value::Array(items) = at {
-        return items
-            .iter_mut()
-            .try_for_each(|item| walk(tx, app, owner, item, path));
-    }
     let Some((name, rest)) = path.split_first() else {
         return Ok(());
     };
-    let inner = at.get_mut(name).ok_or_else(not_expandable)?;
-    if let Value::String(id) = inner {
-        let found = load(tx, app, owner, id)?;
-        *inner = found.ok_or_else(not_expandable)?;
-    } else if rest.is_empty() && !inner.is_null() && !inner.is_object() {
-        return Err(not_expandable());
+    if kind == "list" && name == "data" {
+        for item in at["data"].as_array_mut().into_iter().flatten() {
+            let kind = item["object"].as_str().unwrap_or_default().to_owned();
+            walk(tx, app, owner, item, &kind, rest)?;
+        }
+        return Ok(());
     }
-    if inner.is_null() {
-        Ok(())
-    } else {
-        walk(tx, app, owner, inner, rest)
+    let kind = named(kind, name)?;
+    let inner = &mut at[name.as_str()];
+    if let Value::String(id) = inner
+        && let Some(found) = load(tx, app, owner, id)?
+    {
+        *inner = found;
+    }
+    match inner {
+        Value::Array(items) => items
+            .iter_mut()
+            .try_for_each(|item| walk(tx, app, owner, item, kind, rest)),
+        Value::Object(_) => walk(tx, app, owner, inner, kind, rest),
+        _ => Ok(()),
     }
 }
 

@@ -7,7 +7,8 @@ use crate::error::{Error, Refusal};
 const MAX_PAIRS: usize = 500;
 const MAX_DEPTH: usize = 7;
 const MAX_KEY: usize = 200;
-const MAX_VALUE: usize = 5_000;
+/// In bytes: what the longest text, of 20,000 characters, may take.
+const MAX_VALUE: usize = 80_000;
 
 /// A parameter: text, or named parts. A list is parts named `0`, `1`, ..
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,16 +21,30 @@ pub enum Node {
 
 /// Decodes `application/x-www-form-urlencoded` bytes (a body or a query).
 pub fn decode(bytes: &[u8]) -> Result<BTreeMap<String, Node>, Error> {
+    if !escapes_are_whole(bytes) {
+        return Err(malformed());
+    }
     let mut root = BTreeMap::new();
     for (count, (key, value)) in form_urlencoded::parse(bytes).enumerate() {
         if count >= MAX_PAIRS || key.len() > MAX_KEY || value.len() > MAX_VALUE {
             return Err(Refusal::plain("The request has too many or too long parameters.").into());
+        }
+        // What bytes that are no UTF-8 become.
+        if key.contains(char::REPLACEMENT_CHARACTER) || value.contains(char::REPLACEMENT_CHARACTER)
+        {
+            return Err(malformed());
         }
         refuse_card_data(&key, &value)?;
         let path = split(&key).ok_or_else(malformed)?;
         insert(&mut root, &path, value.into_owned())?;
     }
     Ok(root)
+}
+
+// Half an escape would be kept as the text that it is written with.
+fn escapes_are_whole(bytes: &[u8]) -> bool {
+    let mut escapes = bytes.split(|byte| *byte == b'%').skip(1);
+    escapes.all(|after| after.len() >= 2 && after[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Refuses text that looks like a card number, wherever it stands.
@@ -145,6 +160,12 @@ mod tests {
             "a[b]=1&a=2",
             "a[b]c=1",
             "a=%00",
+            "a=%",
+            "a=%4",
+            "a=100%&b=1",
+            "a=%zz",
+            "a=%ff",
+            "a=%c3%28",
             &deep,
             &many,
             &long,

@@ -55,15 +55,8 @@ where
     W: Future<Output = Result<Response, Error>> + Send + 'static,
 {
     let task = async move {
-        let echoed = call.origin.idempotency_key.clone();
-        let mut response = match work(call).await {
-            Ok(response) => response,
-            Err(error) => error.into_response(),
-        };
-        if let Some(value) = echoed.and_then(|key| HeaderValue::from_str(&key).ok()) {
-            response.headers_mut().insert("idempotency-key", value);
-        }
-        response
+        let done = work(call).await;
+        done.unwrap_or_else(Error::into_response)
     };
     let done = tokio::spawn(service::traces::carried(task)).await;
     done.unwrap_or_else(|_| Error::Internal("the call's task panicked").into_response())

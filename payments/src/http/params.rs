@@ -9,7 +9,7 @@ use crate::error::{Error, Refusal};
 pub type Metadata = BTreeMap<String, String>;
 
 /// The parameters of one call, or one hash within them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Params {
     /// `payment_method_data[card]` for the parts of that hash; empty at the top.
     path: String,
@@ -108,7 +108,7 @@ impl Params {
 
     /// A whole number. No point, no exponent, no sign but `-`.
     pub fn integer(&mut self, name: &str) -> Result<Option<i64>, Error> {
-        let Some(text) = self.text(name, MAX_DIGITS)? else {
+        let Some(text) = self.text(name, usize::MAX)? else {
             return Ok(None);
         };
         let digits = text.strip_prefix('-').unwrap_or(&text);
@@ -133,6 +133,11 @@ impl Params {
         self.parts.contains_key(name)
     }
 
+    /// Whether the parameter is there and is an empty text.
+    pub fn is_empty(&self, name: &str) -> bool {
+        matches!(self.parts.get(name), Some(Node::Text(text)) if text.is_empty())
+    }
+
     /// Whether the parameter is there and is a hash.
     pub fn is_hash(&self, name: &str) -> bool {
         matches!(self.parts.get(name), Some(Node::Parts(_)))
@@ -152,41 +157,37 @@ impl Params {
 
     /// A list of hashes.
     pub fn hashes(&mut self, name: &str) -> Result<Option<Vec<Self>>, Error> {
-        let Some(mut list) = self.hash(name)? else {
-            return Ok(None);
-        };
-        let mut places: Vec<usize> = Vec::new();
-        for key in list.parts.keys() {
-            let place = key
-                .parse()
-                .map_err(|_| self.wrong_type(name, "parameter_invalid_array", "an array"))?;
-            places.push(place);
-        }
-        places.sort_unstable();
-        let hashes = places.iter().map(|place| {
-            let place = place.to_string();
-            list.hash(&place)?.ok_or_else(|| list.missing(&place))
-        });
-        hashes.collect::<Result<_, _>>().map(Some)
+        self.items(name, |list, place| {
+            list.hash(place)?.ok_or_else(|| list.missing(place))
+        })
     }
 
     /// A list of texts.
     pub fn list(&mut self, name: &str, most: usize) -> Result<Option<Vec<String>>, Error> {
-        let Some(mut hash) = self.hash(name)? else {
+        self.items(name, |list, place| list.required(place, most))
+    }
+
+    fn items<T>(
+        &mut self,
+        name: &str,
+        take: impl Fn(&mut Self, &str) -> Result<T, Error>,
+    ) -> Result<Option<Vec<T>>, Error> {
+        let no_list = self.wrong_type(name, "parameter_invalid_array", "an array");
+        if self.has(name) && !self.is_hash(name) {
+            return Err(no_list);
+        }
+        let Some(mut list) = self.hash(name)? else {
             return Ok(None);
         };
-        let mut places: Vec<usize> = Vec::new();
-        for key in hash.parts.keys() {
-            let place = key
-                .parse()
-                .map_err(|_| self.wrong_type(name, "parameter_invalid_array", "an array"))?;
-            places.push(place);
-        }
+        let places = list.parts.keys().map(|key| key.parse::<usize>());
+        let Ok(mut places) = places.collect::<Result<Vec<_>, _>>() else {
+            return Err(no_list);
+        };
         places.sort_unstable();
-        let texts = places
+        let items = places
             .iter()
-            .map(|place| hash.required(&place.to_string(), most));
-        texts.collect::<Result<_, _>>().map(Some)
+            .map(|place| take(&mut list, &place.to_string()));
+        items.collect::<Result<_, _>>().map(Some)
     }
 
     /// Metadata to merge: a value, or None to remove the key.
@@ -200,14 +201,14 @@ impl Params {
             return Ok(BTreeMap::new());
         };
         let keys: Vec<String> = hash.parts.keys().cloned().collect();
+        if keys.len() > MOST_KEYS {
+            return Err(too_many_keys(self.name_of("metadata")));
+        }
         let mut out = BTreeMap::new();
         for key in keys {
             if key.chars().count() > 40 {
-                return Err(
-                    Refusal::plain("Metadata keys may be at most 40 characters long.")
-                        .param("metadata")
-                        .into(),
-                );
+                let refusal = Refusal::plain("Metadata keys may be at most 40 characters long.");
+                return Err(refusal.param(self.name_of("metadata")).into());
             }
             let value = hash.clearable(&key, 500)?.flatten();
             out.insert(key, value);
@@ -237,8 +238,6 @@ impl Params {
     }
 }
 
-const MAX_DIGITS: usize = 20;
-
 /// Merges a metadata update into what is there; at most 50 keys.
 pub fn merge_metadata(
     into: &mut Metadata,
@@ -251,12 +250,17 @@ pub fn merge_metadata(
             None => drop(into.remove(&key)),
         }
     }
-    if into.len() > 50 {
-        return Err(Refusal::plain("Metadata may have at most 50 keys.")
-            .param("metadata")
-            .into());
+    if into.len() > MOST_KEYS {
+        return Err(too_many_keys("metadata".into()));
     }
     Ok(())
+}
+
+const MOST_KEYS: usize = 50;
+
+fn too_many_keys(name: String) -> Error {
+    let refusal = Refusal::plain("Metadata may have at most 50 keys.");
+    refusal.param(name).into()
 }
 
 /// JSON of our own that a column holds.

@@ -1,16 +1,19 @@
 //! The one table of the API's routes. The router is built from it, and so is the OpenAPI 3.1 description at
 //! `/openapi.json`: what is served is described, and what is described is served.
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::middleware;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Extension, Router};
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use service::openapi::{self, Description};
 
 use super::browser;
+use super::takes::{self, Param};
 use crate::app::App;
 
 /// One method on one path.
@@ -19,7 +22,7 @@ pub struct Route {
     path: &'static str,
     summary: &'static str,
     auth: Auth,
-    takes: &'static str,
+    takes: Vec<Param>,
     answers: &'static str,
     handler: MethodRouter<App>,
 }
@@ -79,7 +82,7 @@ impl Route {
             path,
             summary: "",
             auth: Auth::Secret,
-            takes: "",
+            takes: Vec::new(),
             answers: "",
             handler,
         }
@@ -92,11 +95,10 @@ impl Route {
         self
     }
 
-    /// Its parameters: names, each with its type after a colon (`int`, `bool`, `hash`, `list`, `time`; text without one)
-    /// and a `!` when it is needed.
+    /// Its parameters, in the words of [`super::takes`]; said again, more of them.
     #[must_use]
-    pub fn takes(mut self, takes: &'static str) -> Self {
-        self.takes = takes;
+    pub fn takes(mut self, words: &'static str) -> Self {
+        self.takes.extend(takes::read(words));
         self
     }
 
@@ -128,8 +130,19 @@ impl Route {
 pub fn router(table: Vec<Route>) -> Router<App> {
     let router = Router::new().route(openapi::PATH, openapi::serve(&describe(&table)));
     table.into_iter().fold(router, |router, route| {
-        router.route(route.path, route.handler)
+        let takes = Takes {
+            params: route.takes.into(),
+            answers: route.answers,
+        };
+        router.route(route.path, route.handler.layer(Extension(takes)))
     })
+}
+
+/// What the route of a request takes and answers; among the request's extensions.
+#[derive(Debug, Clone)]
+pub struct Takes {
+    pub params: Arc<[Param]>,
+    pub answers: &'static str,
 }
 
 /// The OpenAPI 3.1 description of a table.
@@ -161,7 +174,6 @@ fn error_schema() -> Value {
 
 fn operation(route: &Route) -> Value {
     let mut parameters = openapi::in_path(route.path);
-    let taken: Vec<Taken<'_>> = route.takes.split_whitespace().map(Taken::parse).collect();
     let keyed = route.auth != Auth::Own;
     let mut operation = json!({
         "summary": route.summary,
@@ -178,25 +190,21 @@ fn operation(route: &Route) -> Value {
             json!({ "name": "Idempotency-Key", "in": "header", "required": false,
             "schema": { "type": "string", "minLength": 1, "maxLength": 255 } }),
         );
-        operation["requestBody"] = body(&taken);
+        operation["requestBody"] = body(&route.takes);
     } else {
-        parameters.extend(taken.iter().map(|taken| {
-            json!({ "name": taken.name, "in": "query", "required": taken.needed, "style": "deepObject",
-                "schema": taken.schema() })
+        parameters.extend(route.takes.iter().map(|taken| {
+            let (name, needed, schema) = taken.described();
+            json!({ "name": name, "in": "query", "required": needed, "style": "deepObject", "schema": schema })
         }));
     }
     operation["parameters"] = Value::Array(parameters);
     operation
 }
 
-fn body(taken: &[Taken<'_>]) -> Value {
-    let properties: Map<String, Value> = taken
-        .iter()
-        .map(|taken| (taken.name.to_owned(), taken.schema()))
-        .collect();
-    let needed: Vec<&str> = taken.iter().filter(|t| t.needed).map(|t| t.name).collect();
-    let schema = json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": needed });
-    json!({ "required": !needed.is_empty(),
+fn body(takes: &[Param]) -> Value {
+    let schema = takes::object(takes);
+    let is_needed = schema["required"] != json!([]);
+    json!({ "required": is_needed,
         "content": { "application/x-www-form-urlencoded": { "schema": schema } } })
 }
 
@@ -227,32 +235,4 @@ fn responses(route: &Route, keyed: bool) -> Value {
         }
     }
     responses
-}
-
-/// A parameter as a route's `takes` writes it.
-struct Taken<'a> {
-    name: &'a str,
-    kind: &'a str,
-    needed: bool,
-}
-
-impl<'a> Taken<'a> {
-    fn parse(word: &'a str) -> Self {
-        let needed = word.ends_with('!');
-        let word = word.trim_end_matches('!');
-        let (name, kind) = word.split_once(':').unwrap_or((word, "text"));
-        Self { name, kind, needed }
-    }
-
-    fn schema(&self) -> Value {
-        match self.kind {
-            "int" => json!({ "type": "integer" }),
-            "bool" => json!({ "type": "boolean" }),
-            "hash" => json!({ "type": "object" }),
-            "list" => json!({ "type": "array" }),
-            // A time, or a range of them.
-            "time" => json!({ "anyOf": [{ "type": "integer" }, { "type": "object" }] }),
-            _ => json!({ "type": "string" }),
-        }
-    }
 }

@@ -1,6 +1,9 @@
 //! Every route of the API: what is not in this table is not served.
 
 use super::routes::Route;
+use super::words::{
+    CARD, CONFIRMATION, EVIDENCE, EXPAND, LIST, METHOD, PAGE, SETUP, WORDS_OF_INTENT,
+};
 use crate::checkout::{self, page as hosted};
 use crate::disputes;
 use crate::intents::{cancel, capture, confirm, create, retrieve, search, update};
@@ -37,52 +40,52 @@ fn payment_intents() -> Vec<Route> {
         Route::post("/v1/payment_intents", create::create)
             .does("Creates a PaymentIntent; with confirm, pays.")
             .takes(
-                "amount:int! currency! capture_method confirm:bool confirmation_method payment_method \
-                 payment_method_data:hash customer description metadata:hash receipt_email statement_descriptor \
-                 statement_descriptor_suffix setup_future_usage payment_method_types:list \
-                 automatic_payment_methods:hash payment_method_options:hash off_session:bool return_url \
-                 error_on_requires_action:bool use_stripe_sdk:bool mandate_data:hash radar_options:hash expand:list",
+                "amount:amount! currency:currency! capture_method:automatic|automatic_async|manual confirm:bool \
+                 confirmation_method:automatic customer automatic_payment_methods{enabled:bool! \
+                 allow_redirects:always|never}",
             )
+            .takes(METHOD)
+            .takes(WORDS_OF_INTENT)
+            .takes(CONFIRMATION)
+            .takes(EXPAND)
             .answers("payment_intent"),
         Route::get("/v1/payment_intents", retrieve::list)
             .does("Lists PaymentIntents, newest first.")
-            .takes("customer created:time limit:int starting_after ending_before expand:list")
+            .takes("customer").takes(LIST)
             .answers("list"),
         Route::get("/v1/payment_intents/search", search::intents)
             .does("Finds PaymentIntents by amount, created, currency, customer, metadata and status.")
-            .takes("query! limit:int page expand:list")
+            .takes("query:2000! limit:1..100 page").takes(EXPAND)
             .answers("search_result"),
         Route::get("/v1/payment_intents/{id}", retrieve::one)
             .browser()
             .does("Retrieves a PaymentIntent.")
-            .takes("client_secret expand:list")
+            .takes("client_secret:200").takes(EXPAND)
             .answers("payment_intent"),
         Route::preflight("/v1/payment_intents/{id}"),
         Route::post("/v1/payment_intents/{id}", update::update)
             .does("Changes a PaymentIntent that is not on its way.")
-            .takes(
-                "amount:int payment_method payment_method_data:hash customer description metadata:hash receipt_email \
-                 statement_descriptor statement_descriptor_suffix setup_future_usage payment_method_types:list \
-                 expand:list",
-            )
+            .takes("amount:amount currency:currency customer setup_future_usage:off_session|on_session")
+            .takes(METHOD)
+            .takes(WORDS_OF_INTENT)
+            .takes(EXPAND)
             .answers("payment_intent"),
         Route::post("/v1/payment_intents/{id}/confirm", confirm::route)
             .browser()
             .does("Pays.")
-            .takes(
-                "client_secret payment_method payment_method_data:hash off_session:bool return_url \
-                 setup_future_usage payment_method_options:hash error_on_requires_action:bool use_stripe_sdk:bool \
-                 mandate_data:hash radar_options:hash expand:list",
-            )
+            .takes("client_secret:200")
+            .takes(METHOD)
+            .takes(CONFIRMATION)
+            .takes(EXPAND)
             .answers("payment_intent"),
         Route::preflight("/v1/payment_intents/{id}/confirm"),
         Route::post("/v1/payment_intents/{id}/capture", capture::route)
             .does("Captures an authorised PaymentIntent, all of it or less.")
-            .takes("amount_to_capture:int final_capture expand:list")
+            .takes("amount_to_capture:amount final_capture:true").takes(EXPAND)
             .answers("payment_intent"),
         Route::post("/v1/payment_intents/{id}/cancel", cancel::route)
             .does("Cancels a PaymentIntent; what is authorised is released.")
-            .takes("cancellation_reason expand:list")
+            .takes("cancellation_reason:abandoned|duplicate|fraudulent|requested_by_customer").takes(EXPAND)
             .answers("payment_intent"),
     ]
 }
@@ -92,33 +95,35 @@ fn setups() -> Vec<Route> {
         Route::post("/v1/setup_intents", setup_create::create)
             .does("Creates a SetupIntent; with confirm, keeps the card.")
             .takes(
-                "confirm:bool customer payment_method payment_method_data:hash description metadata:hash usage \
-                 payment_method_types:list automatic_payment_methods:hash payment_method_options:hash return_url \
-                 use_stripe_sdk:bool expand:list",
+                "confirm:bool customer description:1000 metadata:metadata usage:off_session|on_session \
+                 payment_method_types[]:50 automatic_payment_methods{enabled:bool! allow_redirects:always|never}",
             )
+            .takes(METHOD)
+            .takes(SETUP)
+            .takes(EXPAND)
             .answers("setup_intent"),
         Route::get("/v1/setup_intents", setup_intents::list)
             .does("Lists SetupIntents, newest first.")
-            .takes("customer payment_method created:time limit:int starting_after ending_before expand:list")
+            .takes("customer payment_method").takes(LIST)
             .answers("list"),
         Route::get("/v1/setup_intents/{id}", setup_intents::retrieve)
             .browser()
             .does("Retrieves a SetupIntent.")
-            .takes("client_secret expand:list")
+            .takes("client_secret:200").takes(EXPAND)
             .answers("setup_intent"),
         Route::preflight("/v1/setup_intents/{id}"),
         Route::post("/v1/setup_intents/{id}/confirm", setup_confirm::route)
             .browser()
             .does("Keeps the card.")
-            .takes(
-                "client_secret payment_method payment_method_data:hash payment_method_options:hash return_url \
-                 use_stripe_sdk:bool expand:list",
-            )
+            .takes("client_secret:200")
+            .takes(METHOD)
+            .takes(SETUP)
+            .takes(EXPAND)
             .answers("setup_intent"),
         Route::preflight("/v1/setup_intents/{id}/confirm"),
         Route::post("/v1/setup_intents/{id}/cancel", setup_intents::cancel)
             .does("Cancels a SetupIntent.")
-            .takes("cancellation_reason expand:list")
+            .takes("cancellation_reason:abandoned|duplicate|requested_by_customer").takes(EXPAND)
             .answers("setup_intent"),
     ]
 }
@@ -127,30 +132,35 @@ fn methods() -> Vec<Route> {
     vec![
         Route::post("/v1/payment_methods", payment_methods::create)
             .does("Makes a PaymentMethod of a token.")
-            .takes("type! card:hash! billing_details:hash metadata:hash expand:list")
+            .takes("metadata:metadata")
+            .takes(CARD)
+            .takes(EXPAND)
             .answers("payment_method"),
         Route::get("/v1/payment_methods", saved_cards::list)
             .does("Lists a customer's cards.")
-            .takes("customer! type limit:int starting_after ending_before expand:list")
+            .takes("customer! type:card")
+            .takes(PAGE)
+            .takes(EXPAND)
             .answers("list"),
         Route::get("/v1/payment_methods/{id}", payment_methods::retrieve)
             .does("Retrieves a PaymentMethod.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("payment_method"),
         Route::post("/v1/payment_methods/{id}/attach", saved_cards::attach)
             .does("Keeps a card for a customer.")
-            .takes("customer! expand:list")
+            .takes("customer!")
+            .takes(EXPAND)
             .answers("payment_method"),
         Route::post("/v1/payment_methods/{id}/detach", saved_cards::detach)
             .does("Takes a card from its customer for good.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("payment_method"),
     ]
 }
 
 fn customer_routes() -> Vec<Route> {
-    const WORDS: &str =
-        "email name phone description metadata:hash address:hash invoice_settings:hash expand:list";
+    const WORDS: &str = "email:512? name:256? phone:20? description:1000? metadata:metadata address{city:200? country:200? line1:200? \
+         line2:200? postal_code:200? state:200?}? invoice_settings{default_payment_method?} expand[]:200";
     vec![
         Route::post("/v1/customers", customers::create)
             .does("Creates a Customer.")
@@ -158,11 +168,12 @@ fn customer_routes() -> Vec<Route> {
             .answers("customer"),
         Route::get("/v1/customers", customers::list)
             .does("Lists Customers, newest first.")
-            .takes("email created:time limit:int starting_after ending_before expand:list")
+            .takes("email:512")
+            .takes(LIST)
             .answers("list"),
         Route::get("/v1/customers/{id}", customers::retrieve)
             .does("Retrieves a Customer.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("customer"),
         Route::post("/v1/customers/{id}", customers::update)
             .does("Changes a Customer.")
@@ -176,14 +187,16 @@ fn customer_routes() -> Vec<Route> {
             saved_cards::list_of_customer,
         )
         .does("Lists a customer's cards.")
-        .takes("type limit:int starting_after ending_before expand:list")
+        .takes("type:card")
+        .takes(PAGE)
+        .takes(EXPAND)
         .answers("list"),
         Route::get(
             "/v1/customers/{id}/payment_methods/{method}",
             saved_cards::retrieve_of_customer,
         )
         .does("Retrieves a customer's card.")
-        .takes("expand:list")
+        .takes(EXPAND)
         .answers("payment_method"),
     ]
 }
@@ -195,39 +208,39 @@ fn money() -> Vec<Route> {
             .answers("balance"),
         Route::get("/v1/balance_transactions", balance::list)
             .does("Lists what moved the balance, newest first.")
-            .takes("type source currency created:time limit:int starting_after ending_before expand:list")
+            .takes("type:charge|refund|refund_failure|adjustment source currency:10").takes(LIST)
             .answers("list"),
         Route::get("/v1/balance_transactions/{id}", balance::retrieve)
             .does("Retrieves a BalanceTransaction.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("balance_transaction"),
         Route::get("/v1/charges", charges::list)
             .does("Lists Charges, newest first.")
-            .takes("payment_intent customer created:time limit:int starting_after ending_before expand:list")
+            .takes("payment_intent customer").takes(LIST)
             .answers("list"),
         Route::get("/v1/charges/{id}", charges::retrieve)
             .does("Retrieves a Charge.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("charge"),
         Route::post("/v1/refunds", refunds::create)
             .does("Gives money back, all of it or a part.")
-            .takes("payment_intent charge amount:int reason metadata:hash expand:list")
+            .takes("payment_intent charge amount:amount reason:duplicate|fraudulent|requested_by_customer metadata:metadata").takes(EXPAND)
             .answers("refund"),
         Route::get("/v1/refunds", refunds::list)
             .does("Lists Refunds, newest first.")
-            .takes("payment_intent charge created:time limit:int starting_after ending_before expand:list")
+            .takes("payment_intent charge").takes(LIST)
             .answers("list"),
         Route::post("/v1/refunds/{id}", refunds::update)
             .does("Changes a Refund's metadata.")
-            .takes("metadata:hash expand:list")
+            .takes("metadata:metadata").takes(EXPAND)
             .answers("refund"),
         Route::post("/v1/refunds/{id}/cancel", refunds::cancel)
             .does("Cancels a pending Refund that the acquirer has certainly not been sent.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("refund"),
         Route::get("/v1/refunds/{id}", refunds::retrieve)
             .does("Retrieves a Refund.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("refund"),
     ]
 }
@@ -236,7 +249,7 @@ fn webhooks() -> Vec<Route> {
     vec![
         Route::get("/v1/events", events::list)
             .does("Lists Events, newest first.")
-            .takes("type types:list delivery_success:bool created:time limit:int starting_after ending_before")
+            .takes("type types[] delivery_success:bool created:time").takes(PAGE)
             .answers("list"),
         Route::get("/v1/events/{id}", events::retrieve)
             .does("Retrieves an Event.")
@@ -250,25 +263,25 @@ fn webhooks() -> Vec<Route> {
             .answers("event"),
         Route::post("/v1/webhook_endpoints", endpoints::create)
             .does("Creates a WebhookEndpoint; its secret is told here only.")
-            .takes("url! enabled_events:list! description metadata:hash retry_policy api_version")
+            .takes("url:2048! enabled_events[]! description:1000? metadata:metadata retry_policy:standard|short api_version:50")
             .answers("webhook_endpoint"),
         Route::get("/v1/webhook_endpoints", endpoints::list)
             .does("Lists WebhookEndpoints, newest first.")
-            .takes("limit:int starting_after ending_before")
+            .takes(PAGE)
             .answers("list"),
         Route::get("/v1/webhook_endpoints/{id}", endpoints::retrieve)
             .does("Retrieves a WebhookEndpoint.")
             .answers("webhook_endpoint"),
         Route::post("/v1/webhook_endpoints/{id}", endpoints::update)
             .does("Changes a WebhookEndpoint.")
-            .takes("url enabled_events:list disabled:bool description metadata:hash retry_policy")
+            .takes("url:2048 enabled_events[] disabled:bool description:1000? metadata:metadata retry_policy:standard|short")
             .answers("webhook_endpoint"),
         Route::delete("/v1/webhook_endpoints/{id}", endpoints::delete)
             .does("Deletes a WebhookEndpoint.")
             .answers("webhook_endpoint"),
         Route::post("/v1/webhook_endpoints/{id}/roll_secret", endpoints::roll_secret)
             .does("Replaces the secret; for a while both sign.")
-            .takes("previous_expires_in:int")
+            .takes("previous_expires_in:0..604800")
             .answers("webhook_endpoint"),
     ]
 }
@@ -278,31 +291,38 @@ fn sessions() -> Vec<Route> {
         Route::post("/v1/checkout/sessions", checkout::create::route)
             .does("Creates a Checkout Session: a hosted page that pays one PaymentIntent, or keeps one card.")
             .takes(
-                "mode! success_url! line_items:list cancel_url client_reference_id customer customer_email \
-                 customer_creation billing_address_collection currency expires_at:int locale metadata:hash \
-                 payment_intent_data:hash setup_intent_data:hash payment_method_types:list submit_type ui_mode \
-                 expand:list",
+                "mode:payment|setup! success_url:2048! cancel_url:2048 client_reference_id:200 customer \
+                 customer_email:500 customer_creation:if_required billing_address_collection:auto currency:currency \
+                 expires_at:int locale:20 metadata:metadata payment_method_types[]:50 \
+                 submit_type:auto|book|donate|pay ui_mode:hosted \
+                 line_items[]{price quantity:1..999999 price_data{currency:currency! unit_amount:amount! \
+                 product_data{name:250! description:1000 metadata:metadata}!}} \
+                 setup_intent_data{description:1000 metadata:metadata} \
+                 payment_intent_data{capture_method:automatic|automatic_async|manual \
+                 setup_future_usage:off_session|on_session description:1000? statement_descriptor:22? \
+                 statement_descriptor_suffix:22? receipt_email:500? metadata:metadata payment_method_types[]:50}",
             )
+            .takes(EXPAND)
             .answers("checkout.session"),
         Route::get("/v1/checkout/sessions", checkout::routes::list)
             .does("Lists Checkout Sessions, newest first.")
-            .takes("payment_intent customer status created:time limit:int starting_after ending_before expand:list")
+            .takes("payment_intent customer status").takes(LIST)
             .answers("list"),
         Route::get("/v1/checkout/sessions/{id}", checkout::routes::retrieve)
             .does("Retrieves a Checkout Session.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("checkout.session"),
         Route::post("/v1/checkout/sessions/{id}", checkout::routes::update)
             .does("Changes a Checkout Session's metadata.")
-            .takes("metadata:hash expand:list")
+            .takes("metadata:metadata").takes(EXPAND)
             .answers("checkout.session"),
         Route::post("/v1/checkout/sessions/{id}/expire", checkout::routes::expire)
             .does("Ends an open Checkout Session; nothing can be paid with it any more.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("checkout.session"),
         Route::get("/v1/checkout/sessions/{id}/line_items", checkout::routes::line_items)
             .does("Lists what a Checkout Session is about.")
-            .takes("limit:int starting_after")
+            .takes("limit:1..100 starting_after")
             .answers("list"),
         Route::get("/c/pay/{id}", hosted::page)
             .open()
@@ -364,35 +384,40 @@ fn bank_side() -> Vec<Route> {
     vec![
         Route::get("/v1/disputes", disputes::list)
             .does("Lists Disputes, newest first.")
-            .takes("charge payment_intent created:time limit:int starting_after ending_before expand:list")
+            .takes("charge payment_intent").takes(LIST)
             .answers("list"),
         Route::get("/v1/disputes/{id}", disputes::retrieve)
             .does("Retrieves a Dispute.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("dispute"),
         Route::post("/v1/disputes/{id}", disputes::update)
             .does("Answers a Dispute with evidence.")
-            .takes("evidence:hash metadata:hash submit:bool expand:list")
+            .takes("metadata:metadata submit:bool")
+            .takes(EVIDENCE)
+            .takes(EXPAND)
             .answers("dispute"),
         Route::post("/v1/disputes/{id}/close", disputes::close)
             .does("Accepts a Dispute as lost.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("dispute"),
         Route::get("/v1/reviews", reviews::list)
             .does("Lists Reviews, newest first: payments that a fraud rule wants a person to look at.")
-            .takes("created:time limit:int starting_after ending_before expand:list")
+            .takes(LIST)
             .answers("list"),
         Route::get("/v1/reviews/{id}", reviews::retrieve)
             .does("Retrieves a Review.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("review"),
         Route::post("/v1/reviews/{id}/approve", reviews::approve)
             .does("Closes a Review: the payment is good.")
-            .takes("expand:list")
+            .takes(EXPAND)
             .answers("review"),
         Route::post("/v1/routing/explain", explain::route)
             .does("Which acquirer a payment would go to, and why; nothing is sent.")
-            .takes("amount:int! currency! payment_method_type brand region risk seed")
+            .takes(
+                "amount:amount! currency:currency! payment_method_type:card brand:20 region:2 \
+                 risk:normal|elevated|highest seed",
+            )
             .answers("application/json"),
         Route::post("/acquirers/{name}/notifications", notifications::receive)
             .open()
