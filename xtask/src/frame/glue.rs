@@ -27,13 +27,7 @@ pub fn script(
     let names = Names::parse(names);
     let (imports, body): (Vec<&str>, Vec<&str>) =
         glue.lines().partition(|line| line.starts_with("import "));
-    let mut script = String::new();
-    let mut parts = vec![];
-    for import in imports {
-        let (closure, named) = snippet(import, stage, &names)?;
-        script += &closure;
-        parts.extend(named);
-    }
+    let (mut script, parts) = modules(&imports, stage, &names)?;
     let body = without_classes(&body.join("\n"));
     script += &names.rename_exports(&names.rename_imports(&body));
     script += constants;
@@ -43,44 +37,98 @@ pub fn script(
     Ok(script)
 }
 
-/// An import of the glue as a closure: `import { a, b } from './x.js'` gives `a` and `b`; `import * as x from "./x.js"`,
-/// which the wasm calls without the glue, gives `x` with the names that the wasm has for its functions. And each function
-/// under its own name, for those who call it from JavaScript.
-fn snippet(import: &str, stage: &Path, names: &Names<'_>) -> Result<(String, Vec<String>)> {
-    let parts: Vec<&str> = import.split(['{', '}', '\'', '"']).collect();
-    let (is_space, path) = match parts.as_slice() {
-        [_, _, _, path, ..] => (false, path),
-        [_, path, ..] => (true, path),
-        _ => anyhow::bail!("not an import: {import}"),
-    };
-    let source = fs::read_to_string(stage.join(path)).with_context(|| format!("reading {path}"))?;
-    let (outer, inner, named) = if is_space {
-        let space = import.split_whitespace().nth(3).unwrap_or_default();
-        let (mut renamed, mut named) = (vec![], vec![]);
-        for name in source.lines().filter_map(exported_function) {
-            if let Some(new) = names.imports.get(name) {
-                renamed.push(format!("{new}: {name}"));
-                named.push(format!("{name}: {space}.{new}"));
+/// The modules that the glue imports as closures, and each function under its own name, for those who call it from
+/// JavaScript. A module that is imported twice is one closure, as it is one module to a browser: it has one state.
+///
+/// `import { a, b } from './x.js'` gives `a` and `b`; `import * as x from "./x.js"`, which the wasm calls without the glue,
+/// gives `x` with the names that the wasm has for its functions.
+fn modules(imports: &[&str], stage: &Path, names: &Names<'_>) -> Result<(String, Vec<String>)> {
+    let (mut script, mut parts) = (String::new(), vec![]);
+    let mut modules: Vec<Module<'_>> = vec![];
+    for import in imports {
+        let import = Import::parse(import)?;
+        let known = modules.iter().position(|module| module.path == import.path);
+        let at = known.unwrap_or(modules.len());
+        if known.is_none() {
+            modules.push(Module::read(import.path, stage)?);
+        }
+        let module = &mut modules[at];
+        let outer = match import.named {
+            None => {
+                for name in module.source.lines().filter_map(exported_function) {
+                    if let Some(new) = names.imports.get(name) {
+                        module.given.push(format!("{new}: {name}"));
+                        parts.push(format!("{name}: {}.{new}", import.space));
+                    }
+                }
+                import.space.to_owned()
             }
-        }
-        (space.to_owned(), renamed.join(", "), named)
-    } else {
-        let (mut inner, mut named) = (vec![], vec![]);
-        for imported in parts[1].split(',') {
-            let (name, local) = imported.split_once(" as ").unwrap_or((imported, imported));
-            inner.push(name.trim());
-            named.push(format!("{}: {}", name.trim(), local.trim()));
-        }
-        let outer = format!("{{{}}}", parts[1].replace(" as ", ": "));
-        (outer, inner.join(", "), named)
-    };
-    let source = source
-        .lines()
-        .map(|line| line.strip_prefix("export ").unwrap_or(line))
-        .collect::<Vec<_>>()
-        .join("\n");
-    let closure = format!("const {outer} = (() => {{\n{source}\nreturn {{ {inner} }};\n}})();\n");
-    Ok((closure, named))
+            Some(named) => {
+                for imported in named.split(',') {
+                    let (name, local) = imported.split_once(" as ").unwrap_or((imported, imported));
+                    module.given.push(name.trim().to_owned());
+                    parts.push(format!("{}: {}", name.trim(), local.trim()));
+                }
+                format!("{{{}}}", named.replace(" as ", ": "))
+            }
+        };
+        module.takers += &format!("const {outer} = module{at};\n");
+    }
+    for (at, module) in modules.iter().enumerate() {
+        script += &module.closure(at);
+    }
+    Ok((script, parts))
+}
+
+/// A line of the glue that imports.
+struct Import<'a> {
+    path: &'a str,
+    /// What stands between the braces; none of `* as x`.
+    named: Option<&'a str>,
+    /// `x` of `* as x`.
+    space: &'a str,
+}
+
+impl<'a> Import<'a> {
+    fn parse(line: &'a str) -> Result<Self> {
+        let parts: Vec<&str> = line.split(['{', '}', '\'', '"']).collect();
+        let (named, path) = match parts.as_slice() {
+            [_, named, _, path, ..] => (Some(*named), *path),
+            [_, path, ..] => (None, *path),
+            _ => anyhow::bail!("not an import: {line}"),
+        };
+        let space = line.split_whitespace().nth(3).unwrap_or_default();
+        Ok(Self { path, named, space })
+    }
+}
+
+/// A module: its source, what is asked of it, and the declarations of those who ask.
+struct Module<'a> {
+    path: &'a str,
+    source: String,
+    given: Vec<String>,
+    takers: String,
+}
+
+impl<'a> Module<'a> {
+    fn read(path: &'a str, stage: &Path) -> Result<Self> {
+        let source = fs::read_to_string(stage.join(path));
+        Ok(Self {
+            path,
+            source: source.with_context(|| format!("reading {path}"))?,
+            given: vec![],
+            takers: String::new(),
+        })
+    }
+
+    fn closure(&self, at: usize) -> String {
+        let lines = self.source.lines();
+        let source: Vec<_> = lines
+            .map(|line| line.strip_prefix("export ").unwrap_or(line))
+            .collect();
+        let (source, given, takers) = (source.join("\n"), self.given.join(", "), &self.takers);
+        format!("const module{at} = (() => {{\n{source}\nreturn {{ {given} }};\n}})();\n{takers}")
+    }
 }
 
 /// `name` of `export function name(..`.
@@ -233,7 +281,7 @@ boot();"
     }
 
     #[test]
-    fn snippets_become_closures() {
+    fn a_module_becomes_one_closure_however_often_it_is_imported() {
         let stage = std::env::temp_dir().join(format!("cardseal-glue-{}", std::process::id()));
         fs::create_dir_all(&stage).expect("a folder");
         fs::write(
@@ -242,15 +290,20 @@ boot();"
         )
         .expect("a file");
         let names = Names::parse("import go i7\n");
-        let given = snippet("import { go as run } from './a.js';", &stage, &names);
-        let (closure, named) = given.expect("a closure");
-        assert!(closure.starts_with("const { go: run } = (() => {\nconst X"));
-        assert_eq!(named, ["go: run"]);
-        let space = snippet("import * as import1 from \"./a.js\"", &stage, &names);
-        let (space, named) = space.expect("a closure");
-        assert_eq!(named, ["go: import1.i7"]);
-        assert!(space.starts_with("const import1 = (() => {\nconst X = 1;\nfunction go()"));
-        assert!(space.ends_with("return { i7: go };\n})();\n"), "{space}");
+        let imports = [
+            "import { go as run } from './a.js';",
+            "import * as import1 from \"./a.js\"",
+        ];
+        let (script, parts) = modules(&imports, &stage, &names).expect("closures");
+        assert_eq!(
+            script,
+            concat!(
+                "const module0 = (() => {\nconst X = 1;\nfunction go() { return X; }\n",
+                "return { go, i7: go };\n})();\n",
+                "const { go: run } = module0;\nconst import1 = module0;\n"
+            )
+        );
+        assert_eq!(parts, ["go: run", "go: import1.i7"]);
         fs::remove_dir_all(&stage).expect("gone");
     }
 }
