@@ -34,13 +34,13 @@ export default defineConfig({
     { name: 'desktop', testIgnore: /plain\.spec\.js/, use: { viewport: { width: 1280, height: 800 } } },
     {
       name: 'phone',
-      testMatch: /pay\.spec\.js|hosted\.spec\.js|three_d_secure\.spec\.js|decline\.spec\.js|fields\.spec\.js|accessibility\.spec\.js|looks\.spec\.js/,
+      testMatch: /pay\.spec\.js|hosted\.spec\.js|three_d_secure\.spec\.js|decline\.spec\.js|fields\.spec\.js|accessibility\.spec\.js|looks\.spec\.js|split-extras\.spec\.js/,
       use: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
     },
     {
       // Chromium without a compiler has no WebAssembly (iOS in Lockdown Mode neither): the form's plain script does it all.
       name: 'plain',
-      testMatch: /plain\.spec\.js|cvc\.spec\.js|veto\.spec\.js|card-rules\.spec\.js|fonts\.spec\.js|typing\.spec\.js|fields\.spec\.js|decline\.spec\.js|early\.spec\.js|split\.spec\.js|options\.spec\.js|process\.spec\.js/,
+      testMatch: /plain\.spec\.js|cvc\.spec\.js|veto\.spec\.js|card-rules\.spec\.js|fonts\.spec\.js|typing\.spec\.js|fields\.spec\.js|decline\.spec\.js|early\.spec\.js|split\.spec\.js|split-extras\.spec\.js|options\.spec\.js|process\.spec\.js/,
       use: { viewport: { width: 1280, height: 800 }, launchOptions: { executablePath, args: [...args, '--js-flags=--jitless'] } },
     },
   ],

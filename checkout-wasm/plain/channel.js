@@ -14,6 +14,7 @@ const FROM_PAGE = {
   focus: () => true,
   blur: () => true,
   clear: () => true,
+  leave: () => true,
   update: (message) => "options" in message,
   validate: () => true,
   error: ({ message }) => typeof message == "string",

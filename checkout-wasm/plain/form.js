@@ -18,8 +18,12 @@ import {
 } from "./rules.js";
 
 /** The ids of the inputs, in tab order. */
-export const FIELDS = ["number", "expiry", "cvc", "name", "postal"];
+export const FIELDS = ["number", "expiry", "cvc", "name", "postal", "save"];
 export const CARD_FIELDS = FIELDS.slice(0, 3);
+/** Those in which something is typed: a tick makes no card that could be incomplete. */
+const TYPED_FIELDS = FIELDS.slice(0, 5);
+/** The option of each field that is there only when the page asks for it. */
+export const ASKED_AS = { name: "name", postal: "postalCode", save: "save" };
 
 const FAULTS = {
   number: ["incomplete_number", "invalid_number", "live_card_in_test_mode", "test_card_in_live_mode", "brand_not_allowed", "funding_not_allowed"],
@@ -27,6 +31,7 @@ const FAULTS = {
   cvc: ["incomplete_cvc", "invalid_cvc"],
   name: ["incomplete_name", "invalid_name"],
   postal: ["incomplete_postal_code", "invalid_postal_code"],
+  save: [],
 };
 
 /** The field that a fault is about. */
@@ -65,7 +70,7 @@ const EXPIRY_FINDINGS = {
 };
 
 /** What the page asks the form for; nothing but the card itself unless it says so. */
-export const NOTHING_ASKED = { name: false, postalCode: false, country: false, save: false, allowed: null, preferred: [] };
+const NOTHING_ASKED = { name: false, postalCode: false, country: false, save: false, allowed: null, preferred: [] };
 
 /** The facts of the form. It keeps no digit: those stay in the inputs. */
 export class Form {
@@ -99,10 +104,10 @@ export class Form {
 
   /** Whether the form has this field. */
   has(field) {
-    return CARD_FIELDS.includes(field) || (field === "name" ? this.asks.name : this.asks.postalCode);
+    return CARD_FIELDS.includes(field) || this.asks[ASKED_AS[field]];
   }
 
-  /** Takes in what the inputs hold now: number and CVV as digits, the rest as shown. */
+  /** Takes in what the inputs hold now: number and CVV as digits, the rest as shown, and whether the box is ticked. */
   read(entry, today) {
     this.brand = brandOf(entry.number, this.own);
     const { isOwn } = this.brand;
@@ -157,7 +162,7 @@ export class Form {
   }
 
   /** Whether nothing is typed in these fields. */
-  isEmpty(fields = FIELDS) {
+  isEmpty(fields = TYPED_FIELDS) {
     return fields.every((field) => this.#statuses[field].isEmpty);
   }
 

@@ -6,7 +6,7 @@
  */
 import { Channel } from "./channel.js";
 import { editCvc, editExpiry, editNumber } from "./edit.js";
-import { CARD_FIELDS, faultOfCode, FIELDS, fieldOf, Form, NOTHING_ASKED, say, sayFault } from "./form.js";
+import { ASKED_AS, CARD_FIELDS, faultOfCode, FIELDS, fieldOf, Form, say, sayFault } from "./form.js";
 import {
   brandOfId,
   digitsOf,
@@ -33,7 +33,7 @@ const mode = key.startsWith("pk_live_") ? "live" : "test";
 const isSplit = layout === "split";
 const isCard = !isSplit && layout !== "cvc";
 /** The fields of each document. */
-const groups = isSplit ? CARD_FIELDS.map((field) => [field]) : [isCard ? CARD_FIELDS : ["cvc"]];
+const groups = isSplit ? FIELDS.map((field) => [field]) : [isCard ? CARD_FIELDS : ["cvc"]];
 
 const form = new Form(mode, layout === "cvc");
 const channel = new Channel();
@@ -45,14 +45,15 @@ const digitsBefore = {};
 /** The facts that the page knows, in a split form each field's. */
 const told = {};
 let options = {};
-let asked = {};
 let words = {};
 let message = "";
 let looks = 0;
 let offered = "";
 
 const today = () => monthOf(Date.now());
-const inputOf = (field) => documents[field]?.getElementById(field);
+/** The document of a field. One that was taken off the page has no window any more. */
+const pageOf = (field) => (documents[field]?.defaultView ? documents[field] : undefined);
+const inputOf = (field) => pageOf(field)?.getElementById(field);
 const valueOf = (field) => inputOf(field)?.value ?? "";
 /** Which field of a split form a message is about; else the form. */
 const of = (fields) => (isSplit ? { field: fields[0] } : {});
@@ -65,16 +66,16 @@ const read = () =>
       cvc: digitsOf(valueOf("cvc")),
       name: valueOf("name"),
       postal: valueOf("postal"),
+      save: Boolean(inputOf("save")?.checked),
     },
     today(),
   );
 
 const factsOf = (fields) => {
-  const some = isSplit ? fields : FIELDS;
   const fault = isSplit ? form.shown(fields[0]) : form.firstShown();
   return {
-    empty: form.isEmpty(some),
-    complete: form.isComplete(some),
+    empty: form.isEmpty(isSplit ? fields : undefined),
+    complete: form.isComplete(isSplit ? fields : undefined),
     brand: form.brand.id,
     brands: form.brand.isOwn ? [form.brand.id] : form.possible.map(({ id }) => id),
     networks: form.choices().map(({ id }) => id),
@@ -100,7 +101,7 @@ const inWords = (fault) => sayFault(words, fault, form.brand);
 function show() {
   const first = form.firstShown();
   for (const field of CARD_FIELDS) {
-    const [page, input] = [documents[field], inputOf(field)];
+    const [page, input] = [pageOf(field), inputOf(field)];
     if (!input) continue;
     const fault = form.shown(field);
     const text = page.getElementById(`${field}-fault`);
@@ -109,7 +110,7 @@ function show() {
     text.textContent = fault ? inWords(fault) : "";
   }
   if (inputOf("cvc")) inputOf("cvc").placeholder = form.brand.cvcLabel;
-  const badge = documents.number?.getElementById("number-brand");
+  const badge = pageOf("number")?.getElementById("number-brand");
   if (badge) {
     badge.hidden = form.brand === UNKNOWN;
     badge.textContent = badge.hidden ? "" : form.brand.name;
@@ -125,13 +126,13 @@ function show() {
 }
 
 function showExtras() {
-  for (const field of ["name", "postal"].filter((field) => form.has(field))) {
+  for (const field of ["name", "postal"].filter(pageOf)) {
     const fault = form.shown(field);
-    parts.mark(field, fault ? inWords(fault) : "");
+    parts.mark(pageOf(field), field, fault ? inWords(fault) : "");
   }
   const choices = form.choices().map(({ id, name }) => [id, name]);
-  if (!documents.number || offered === (offered = choices.join())) return;
-  parts.offer(documents.number, choices, form.network()?.id ?? "");
+  if (!pageOf("number") || offered === (offered = choices.join())) return;
+  parts.offer(pageOf("number"), choices, form.network()?.id ?? "");
 }
 
 function tellChange() {
@@ -186,7 +187,7 @@ function register() {
 function clear(fields) {
   for (const field of fields) {
     const input = inputOf(field);
-    if (input) input.value = "";
+    if (input) Object.assign(input, { value: "", checked: false });
     digitsBefore[field] = 0;
   }
   read();
@@ -229,7 +230,7 @@ function listen(page, fields) {
 /** Takes over a document that holds these fields, with what was typed before there was anybody to read it. */
 function takeOver(fields, page) {
   for (const field of fields) documents[field] = page;
-  if (isCard) documents.name = documents.postal = page;
+  if (isCard) documents.name = documents.postal = documents.save = page;
   if (isSplit) parts.addDocument(page);
   // A page that came in the place of another has no networks to choose from yet.
   offered = "";
@@ -238,14 +239,13 @@ function takeOver(fields, page) {
     digitsBefore[field] = 0;
     if (valueOf(field)) typed(field, "");
   }
-  read();
-  show();
+  ask(form.asks, form.country);
   if (channel.isOpen) greet(fields, page);
 }
 
 /** Shows a document to the page: it has its look, and reports itself. */
 function greet(fields, page) {
-  look(page);
+  look(page, options);
   parts.watch(
     page,
     (height) => channel.tell("height", { ...of(fields), height }),
@@ -256,15 +256,15 @@ function greet(fields, page) {
 
 const refuse = (option) => channel.tell("refused", { option });
 
-/** Gives a document the look that the page asked for last. */
-function look(page) {
-  parts.dress(page, options?.appearance, refuse);
-  for (const id of [...FIELDS, "country", "save"]) page.getElementById(id)?.toggleAttribute("disabled", Boolean(options?.disabled));
+/** Gives a document the look that the page asks for. */
+function look(page, asked) {
+  parts.dress(page, asked?.appearance, refuse);
+  for (const id of [...FIELDS, "country"]) page.getElementById(id)?.toggleAttribute("disabled", Boolean(asked?.disabled));
 }
 
 /** The brands of a list in the page's options. */
 function brandsIn(name) {
-  if (!Array.isArray(options?.[name])) return undefined;
+  if (!Array.isArray(options[name])) return undefined;
   return options[name].flatMap((id) => {
     const brand = brandOfId(id);
     if (!brand) refuse(name);
@@ -274,8 +274,8 @@ function brandsIn(name) {
 
 /** Takes the page's options: what the form asks for at once, its words when they are there. */
 async function heed(given) {
-  options = given;
-  asked = options?.fields ?? {};
+  Object.assign(options, given);
+  const asked = options.fields ?? {};
   const allowed = brandsIn("allowedBrands");
   const asks = {
     name: Boolean(asked.name),
@@ -285,11 +285,11 @@ async function heed(given) {
     allowed: allowed ? setOf(allowed) : null,
     preferred: (brandsIn("preferredNetwork") ?? []).slice(0, 4),
   };
-  const locale = typeof options?.locale == "string" ? options.locale : undefined;
+  const locale = typeof options.locale == "string" ? options.locale : undefined;
   const regions = parts.localeOf(locale).split("-").slice(1);
-  ask(asks, [options?.country, ...regions].map(parseCountry).find(Boolean));
+  ask(asks, [options.country, ...regions].map(parseCountry).find(Boolean));
   const current = (looks += 1);
-  const loaded = await parts.loadWords(locale, options?.words);
+  const loaded = await parts.loadWords(locale, options.words);
   if (looks !== current) return;
   words = loaded;
   // What is wrong is said anew, and countries have other names.
@@ -297,13 +297,10 @@ async function heed(given) {
 }
 
 function ask(asks, country) {
-  if (isCard) {
-    parts.arrange(asked, country ?? "", isPostalNumeric(country));
-    form.ask(asks, country);
-  } else {
-    // Other layouts have the card's own fields and no more.
-    form.ask({ ...NOTHING_ASKED, allowed: asks.allowed, preferred: asks.preferred }, country);
-  }
+  parts.arrange(isCard && options.fields, country ?? "", isPostalNumeric(country));
+  const has = Object.entries(ASKED_AS).map(([field, name]) => [name, Boolean(pageOf(field))]);
+  // Other layouts have the fields that have a document, and no more.
+  form.ask(isCard ? asks : { ...asks, ...Object.fromEntries(has), country: false }, country);
   read();
   show();
 }
@@ -316,9 +313,16 @@ const COMMANDS = {
   },
   blur: () => FIELDS.map(inputOf).forEach((input) => input && isFocused(input) && input.blur()),
   clear: ({ field }) => clear(field ? [field] : FIELDS),
-  update: ({ field, options }) => {
-    heed(options);
-    for (const fields of groups) if ((!field || fields.includes(field)) && documents[fields[0]]) look(documents[fields[0]]);
+  // The page takes a field, or the form, away.
+  leave: ({ field }) => {
+    clear(field ? [field] : FIELDS);
+    if (!field) return;
+    delete documents[field];
+    ask(form.asks, form.country);
+  },
+  update: ({ field, options: given }) => {
+    for (const [first] of groups) if ((!field || first === field) && pageOf(first)) look(pageOf(first), given);
+    heed(given);
   },
   validate: () => {
     form.submitted();
@@ -331,9 +335,11 @@ const COMMANDS = {
   // The driver of a merchant's own browser tests. In live mode nobody fills but the buyer.
   fill: ({ fields }) => {
     for (const field of FIELDS) {
-      const input = mode === "test" && typeof fields?.[field] == "string" && inputOf(field);
+      const given = fields?.[field];
+      const input = mode === "test" && given !== undefined && inputOf(field);
       if (!input) continue;
-      input.value = fields[field];
+      if (typeof given == "string") input.value = given;
+      else input.checked = Boolean(given);
       typed(field, "");
       form.left(field);
       show();
@@ -383,7 +389,7 @@ async function tokenise(given) {
   const name = typeof given == "string" && !form.asks.name ? given : undefined;
   if (name !== undefined && !parseName(name)) throw new Refusal("validation_error", "invalid_name", inWords("invalid_name"));
   const token = await vault.tokenise(plaintext(name && parseName(name)));
-  const save = document.getElementById("save");
+  const save = inputOf("save");
   return save ? { ...token, save_card: save.checked } : token;
 }
 
@@ -406,7 +412,7 @@ function answer(id, result) {
 
 if (isSplit) {
   parts.findSiblings((field, page) => {
-    if (CARD_FIELDS.includes(field) && documents[field] !== page) takeOver([field], page);
+    if (FIELDS.includes(field) && documents[field] !== page) takeOver([field], page);
   });
 } else {
   takeOver(groups[0], document);
@@ -422,7 +428,7 @@ channel.open(
     vault.bind(typeof given?.session == "string" ? given.session : undefined);
     heed(given);
     if (isSplit) channel.tell("ready");
-    for (const fields of groups) if (documents[fields[0]]) greet(fields, documents[fields[0]]);
+    for (const fields of groups) if (pageOf(fields[0])) greet(fields, pageOf(fields[0]));
     tellChange();
   },
   (message) => COMMANDS[message.type](message),

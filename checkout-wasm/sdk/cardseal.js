@@ -8,8 +8,8 @@
  *
  *   frame → page, once, by postMessage to the origin the vault checked:  {cardseal: 1, type: "hello" | "loaderror"}
  *   page → frame, once, by postMessage to the vault:  {cardseal: 1, type: "connect", protocol, nonce, options} + port
- *   page → frame, port:  {to: "frame", type: "focus" | "blur" | "clear" | "update" | "validate" | "error" | "fill" | "tokenise"
- *                          | "ping", ..}
+ *   page → frame, port:  {to: "frame", type: "focus" | "blur" | "clear" | "leave" | "update" | "validate" | "error" | "fill" |
+ *                          "tokenise" | "ping", ..}
  *   frame → page, port:  {to: "page", type: "connected" | "ready" | "change" | "focus" | "blur" | "escape" | "enter" |
  *                         "height" | "visibility" | "token" | "loaderror" | "pong", ..}
  *
@@ -31,17 +31,28 @@
   const RING = 4;
   const MAX_HEIGHT = 2000;
   /** The form's height until it reports its own, so that the page does not jump: one row, or two below this width. */
-  const ONE_ROW = { from: 600, height: 76 };
+  const ONE_ROW_FROM = 600;
+  const ONE_ROW_HEIGHT = 76;
   const TWO_ROWS_HEIGHT = 156;
   const FIELD_HEIGHT = 52;
+  const BOX_HEIGHT = 36;
   /** A frame is asked so often whether it lives: browsers do not tell a page that a frame's process ended. */
   const PING_MS = 3000;
   /** After so many pings in a row without a word it is loaded anew. Pings are counted and not time: a page may have slept. */
   const MAX_SILENCE = 3;
   /** After the page's script, in which its handlers are set. */
   const TELL_AFTER_MS = 1000;
-  /** The elements: a whole card, one field of a split form, or the security code of a card that is stored already. */
-  const TYPES = /^cvc$|^card(Number|Expiry|Cvc)?$/;
+  /** The elements: a whole card, the security code of a card that is stored already, or one field of a split form, by its id. */
+  const TYPES = {
+    card: null,
+    cvc: null,
+    cardNumber: "number",
+    cardExpiry: "expiry",
+    cardCvc: "cvc",
+    cardName: "name",
+    postalCode: "postal",
+    saveCard: "save",
+  };
   /** The form's themes as `color-scheme`: where frame and document differ in it, browsers paint the frame opaque. */
   const SCHEMES = { light: "light", dark: "dark", auto: "light dark" };
   /** Inputs whose Enter submits a form without a button only while there is no second one (HTML, 4.10.21.2). */
@@ -148,12 +159,13 @@
       if (!(container instanceof Element)) misuse(`no element: ${target}`);
       if (this.#mount?.container === container && !this.#mount.hasFailed) return this;
       this.unmount();
-      const [layout, field] = TYPES.exec(this.#type);
-      const options = { title: `Secure ${field ? `card ${field.toLowerCase()}` : layout} form`, ...this.#options };
+      const type = this.#type;
+      const field = TYPES[type];
+      const options = { title: `Secure ${type.replace(/[A-Z]/, " $&").toLowerCase()} form`, ...this.#options };
       const emit = (event, payload) => this.#emit(event, payload);
       if (field && container.getRootNode() !== document) misuse("no split fields in a shadow tree.");
       const split = field && this.#group._split(options);
-      this.#mount = new Mount(this.#key, options, layout, container, emit, this.#vetoes, split, field?.toLowerCase());
+      this.#mount = new Mount(this.#key, options, type, container, emit, this.#vetoes, split, field);
       return this;
     }
 
@@ -252,7 +264,6 @@
   class Mount {
     #key;
     #options;
-    #layout;
     #emit;
     #vetoes;
     #bin;
@@ -279,7 +290,6 @@
       this.container = container;
       this.#key = key;
       this.#options = options;
-      this.#layout = layout;
       this.#emit = emit;
       this.#vetoes = vetoes;
       const { signal } = this.#end;
@@ -298,7 +308,7 @@
         detail.state = { ready: this.#isReady, ...this.#facts };
       };
       if (key.startsWith("pk_test_")) container.addEventListener("cardseal:test", drive, { signal });
-      this.#frame = this.#createFrame();
+      this.#createFrame(field ? `field-${field}` : layout);
       this.#frame.addEventListener("load", () => this.#expect(HELLO_AFTER_LOAD_MS), { signal });
       this.#expect(READY_TIMEOUT_MS, true);
       if (layout == "split") {
@@ -307,8 +317,8 @@
         return;
       }
       container.replaceChildren(this.#frame);
-      const isOneRow = layout == "cvc" || this.#frame.clientWidth >= ONE_ROW.from;
-      this.#resize(split ? FIELD_HEIGHT : isOneRow ? ONE_ROW.height : TWO_ROWS_HEIGHT);
+      const isOneRow = layout == "cvc" || this.#frame.clientWidth >= ONE_ROW_FROM;
+      this.#resize(field == "save" ? BOX_HEIGHT : split ? FIELD_HEIGHT : isOneRow ? ONE_ROW_HEIGHT : TWO_ROWS_HEIGHT);
     }
 
     get isOpen() {
@@ -322,7 +332,7 @@
     /** Ends everything that this mount started. */
     close(code, message) {
       // By the channel, so that it is before whatever is asked next; a frame's own end may come later.
-      this.send({ type: "clear" });
+      this.send({ type: "leave" });
       this.#end.abort();
       this.#timers.forEach(clearTimeout);
       this.#port?.close();
@@ -343,7 +353,7 @@
 
     update(options) {
       this.#options = options;
-      this.#paint(this.#frame);
+      this.#paint();
       this.send({ type: "update", options });
     }
 
@@ -394,14 +404,14 @@
       }));
     }
 
-    #createFrame() {
-      const frame = document.createElement("iframe");
+    #createFrame(layout) {
+      const frame = (this.#frame = document.createElement("iframe"));
       const query = new URLSearchParams({
         key: this.#key,
         origin: location.origin,
         locale: this.#options.locale ?? "auto",
         theme: themeOf(this.#options),
-        layout: this.#field ? `field-${this.#field}` : this.#layout,
+        layout,
         // By this the frames of a split form know each other.
         mount: (this.#split ?? this).#nonce,
       });
@@ -410,12 +420,11 @@
       frame.referrerPolicy = "origin";
       // Through the CSSOM, which no style-src refuses.
       frame.style.cssText = `display:block;border:0;width:calc(100% + ${2 * RING}px);margin:-${RING}px;height:0`;
-      this.#paint(frame);
-      return frame;
+      this.#paint();
     }
 
-    #paint(frame) {
-      frame.style.colorScheme = SCHEMES[themeOf(this.#options)];
+    #paint() {
+      this.#frame.style.colorScheme = SCHEMES[themeOf(this.#options)];
     }
 
     #hear(event) {
@@ -514,8 +523,9 @@
       this.#isReady = true;
       this.#failed = null;
       this.#timers.splice(0).forEach(clearTimeout);
-      // The fields of a split form are in the process of the frame that drives them.
-      if (!this.#split) this.#timers.push(setInterval(() => this.#ping(), PING_MS));
+      // A field of a split form is in the process of the frame that drives it, which knows the options of another field.
+      if (this.#split) this.update(this.#options);
+      else this.#timers.push(setInterval(() => this.#ping(), PING_MS));
       this.#emit("ready");
       this.#waiting.splice(0).forEach((message) => this.send(message));
     }
@@ -548,11 +558,10 @@
 
     async #refusal() {
       try {
-        const query = new URLSearchParams({ key: this.#key });
-        const answer = await fetch(`${vault}/v1/frame/check?${query}`, { credentials: "omit", signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
+        const answer = await fetch(`${vault}/v1/frame/check?key=${this.#key}`, { credentials: "omit", signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
         if (answer.ok) return null;
         const { code } = await answer.json();
-        return code === "origin_not_allowed" ? code : code === "unauthenticated" ? "invalid_key" : "blocked";
+        return { origin_not_allowed: code, unauthenticated: "invalid_key" }[code] ?? "blocked";
       } catch {
         return unreachable();
       }
@@ -582,7 +591,7 @@
     }
 
     create(type, options) {
-      if (!TYPES.test(type)) misuse(`no element: ${type}`);
+      if (!Object.hasOwn(TYPES, type)) misuse(`no element: ${type}`);
       if (this.#made.has(type)) misuse(`there is a "${type}" element already.`);
       const element = new CardElement(this.#key, type, this, { ...this.#options, ...options });
       this.#made.set(type, element);

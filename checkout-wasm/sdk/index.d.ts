@@ -114,7 +114,7 @@ export type TokenResult = { token: Token; error?: undefined } | { token?: undefi
 
 export interface Token {
   id: string;
-  /** What the buyer said to `fields.saveCard`, if that was asked. */
+  /** What the buyer said to `fields.saveCard` or the element `saveCard`, if that was asked. */
   save_card?: boolean;
   [field: string]: unknown;
 }
@@ -238,14 +238,14 @@ export interface ElementsOptions {
 }
 
 /** A whole card in one frame, the fields of a split form, or the security code of a card that is stored already. */
-export type ElementType = "card" | "cardNumber" | "cardExpiry" | "cardCvc" | "cvc";
+export type ElementType = "card" | "cardNumber" | "cardExpiry" | "cardCvc" | "cardName" | "postalCode" | "saveCard" | "cvc";
 
 /** What a veto answers; nothing lets the card pass. */
 export type Verdict = { continue: boolean; message?: string } | undefined | void;
 
 export interface CardOptions extends ElementsOptions {
   disabled?: boolean;
-  /** Further fields; what is not `true` is not in the form. */
+  /** Further fields of a `card`; what is not `true` is not in the form. A split form has them as elements of their own. */
   fields?: { name?: boolean; country?: boolean; postalCode?: boolean; saveCard?: boolean };
   /** ISO 3166-1 alpha-2: whose postal codes are meant, and the country picked beforehand. */
   country?: string;
@@ -271,6 +271,7 @@ export interface CardEvents {
   ready: { elementType: ElementType };
   change: {
     elementType: ElementType;
+    /** Nothing is typed; of `saveCard`, there is no tick. */
     empty: boolean;
     complete: boolean;
     brand: string;

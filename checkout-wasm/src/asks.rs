@@ -43,6 +43,7 @@ impl Asks {
             Field::Number | Field::Expiry | Field::Cvc => true,
             Field::Name => self.name,
             Field::PostalCode => self.postal_code,
+            Field::Save => self.save,
         }
     }
 

@@ -3,7 +3,11 @@
  * frame finds out by itself whether it is one of its own.
  */
 const query = new URLSearchParams(location.search);
-document.documentElement.dataset.theme = query.get("theme");
+const root = document.documentElement;
+root.dataset.theme = query.get("theme");
+// English words must not flash on a page of another language; the frame that brings the words takes this off.
+const [asked] = query.getAll("locale").filter((locale) => locale != "auto");
+root.toggleAttribute("data-loading", !/^en\b/i.test(asked || navigator.language));
 
 for (let n = 0; n < parent.length; n += 1) {
   const sibling = parent[n];

@@ -1,6 +1,6 @@
 //! The fields of the form and what may be wrong with each.
 
-/// The fields, in tab order. The last two are there only when the page asks for them.
+/// The fields, in tab order. The last three are there only when the page asks for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Field {
@@ -14,20 +14,26 @@ pub enum Field {
     Name,
     /// The holder's postal code.
     PostalCode,
+    /// The checkbox: save the card. Nothing can be wrong with it.
+    Save,
 }
 
 impl Field {
     /// All of them, in tab order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Number,
         Self::Expiry,
         Self::Cvc,
         Self::Name,
         Self::PostalCode,
+        Self::Save,
     ];
 
     /// Those of the card itself.
     pub const CARD: [Self; 3] = [Self::Number, Self::Expiry, Self::Cvc];
+
+    /// Those that are there only when the page asks for them.
+    pub const EXTRA: [Self; 3] = [Self::Name, Self::PostalCode, Self::Save];
 
     /// The `id` of its input.
     #[must_use]
@@ -38,6 +44,7 @@ impl Field {
             Self::Cvc => "cvc",
             Self::Name => "name",
             Self::PostalCode => "postal",
+            Self::Save => "save",
         }
     }
 

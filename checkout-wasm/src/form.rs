@@ -29,6 +29,8 @@ pub struct Entry<'a> {
     pub name: &'a str,
     /// The postal code.
     pub postal_code: &'a str,
+    /// Whether the checkbox is ticked.
+    pub save: bool,
 }
 
 /// The facts of the form.
@@ -44,7 +46,7 @@ pub struct Form {
     possible: Brands,
     networks: Brands,
     choice: Option<Brand>,
-    statuses: [Status; 5],
+    statuses: [Status; Field::ALL.len()],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,7 @@ impl Form {
                 empty(Some(Fault::NumberIncomplete)),
                 empty(Some(Fault::ExpiryIncomplete)),
                 empty(Some(Fault::CvcIncomplete)),
+                empty(None),
                 empty(None),
                 empty(None),
             ],
@@ -145,19 +148,20 @@ impl Form {
             cvc_finding(entry.cvc, self.brand),
             self.asks.name.then(|| name_finding(entry.name)).flatten(),
             self.postal_finding(entry.postal_code),
+            None,
         ];
         if self.cvc_alone {
             findings[Field::Number as usize] = None;
             findings[Field::Expiry as usize] = None;
         }
         let empty = [
-            entry.number,
-            entry.expiry,
-            entry.cvc,
-            entry.name,
-            entry.postal_code,
-        ]
-        .map(str::is_empty);
+            entry.number.is_empty(),
+            entry.expiry.is_empty(),
+            entry.cvc.is_empty(),
+            entry.name.is_empty(),
+            entry.postal_code.is_empty(),
+            !entry.save,
+        ];
         for ((status, finding), empty) in self.statuses.iter_mut().zip(findings).zip(empty) {
             let certain = finding.is_some_and(|(_, certain)| certain);
             status.fault = finding.map(|(fault, _)| fault);
@@ -204,10 +208,11 @@ impl Form {
         Field::ALL.into_iter().find_map(|field| self.shown(field))
     }
 
-    /// Whether nothing is typed anywhere.
+    /// Whether nothing is typed anywhere. A tick is nothing typed: it makes no card that could be incomplete.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.statuses.iter().all(|status| status.empty)
+        let mut typed = Field::ALL.into_iter().filter(|field| *field != Field::Save);
+        typed.all(|field| self.is_empty_at(field))
     }
 
     /// Whether the card may be sealed.

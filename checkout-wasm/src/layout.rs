@@ -17,13 +17,16 @@ pub enum Layout {
 
 impl Layout {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Card,
         Self::Cvc,
         Self::Split,
         Self::Field(Field::Number),
         Self::Field(Field::Expiry),
         Self::Field(Field::Cvc),
+        Self::Field(Field::Name),
+        Self::Field(Field::PostalCode),
+        Self::Field(Field::Save),
     ];
 
     /// Its name.
@@ -35,8 +38,10 @@ impl Layout {
             Self::Split => "split",
             Self::Field(Field::Number) => "field-number",
             Self::Field(Field::Expiry) => "field-expiry",
-            // Further fields have no page of their own.
-            Self::Field(_) => "field-cvc",
+            Self::Field(Field::Cvc) => "field-cvc",
+            Self::Field(Field::Name) => "field-name",
+            Self::Field(Field::PostalCode) => "field-postal",
+            Self::Field(Field::Save) => "field-save",
         }
     }
 

@@ -99,7 +99,7 @@ pub fn label(field: Field) -> &'static str {
         Field::Number => Word::Number,
         Field::Expiry => Word::Expiry,
         Field::Cvc => Word::Cvc,
-        Field::Name | Field::PostalCode => return "",
+        Field::Name | Field::PostalCode | Field::Save => return "",
     };
     ENGLISH[word as usize].1
 }
@@ -111,7 +111,7 @@ pub fn placeholder(field: Field, brand: Kind<'static>) -> &'static str {
         Field::Number => "1234 1234 1234 1234",
         Field::Expiry => ENGLISH[Word::ExpiryFormat as usize].1,
         Field::Cvc => brand.facts().cvc_label,
-        Field::Name | Field::PostalCode => "",
+        Field::Name | Field::PostalCode | Field::Save => "",
     }
 }
 

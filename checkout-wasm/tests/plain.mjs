@@ -20,12 +20,13 @@ const edited = edits.map(({ field, brand: id, ...typed }) => {
   return [shown.text, shown.caret, shown.digits];
 });
 
-const FIELDS = ['number', 'expiry', 'cvc', 'name', 'postal'];
+const FIELDS = ['number', 'expiry', 'cvc', 'name', 'postal', 'save'];
 const stateOf = (form) => ({
   brand: form.brand.id,
   possible: ids(form.possible),
   choices: ids(form.choices()),
   network: form.network()?.id ?? null,
+  empty: form.isEmpty(),
   first: form.firstShown() ?? null,
   fields: FIELDS.map((field) => [form.isEmpty([field]), form.isComplete([field]), form.shown(field) ?? null]),
 });

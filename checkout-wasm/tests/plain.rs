@@ -251,6 +251,7 @@ fn step(random: &mut Random, form: &mut Form, today: Month) -> Value {
                 random.postal(),
             );
             let cvc: String = (0..random.below(6)).map(|_| random.digit()).collect();
+            let save = random.one_in(2);
             form.read(
                 Entry {
                     number: &number,
@@ -258,11 +259,13 @@ fn step(random: &mut Random, form: &mut Form, today: Month) -> Value {
                     cvc: &cvc,
                     name: &name,
                     postal_code: &postal_code,
+                    save,
                 },
                 today,
             );
             json!({ "act": "read", "entry": {
                 "number": number, "expiry": expiry, "cvc": cvc, "name": name, "postal": postal_code,
+                "save": save,
             } })
         }
     }
@@ -279,6 +282,7 @@ fn ask(random: &mut Random, form: &mut Form) -> Value {
     let mut asks = Asks {
         name: random.one_in(2),
         postal_code: random.one_in(2),
+        save: random.one_in(2),
         allowed: (!takes_all).then(|| allowed.iter().copied().collect()),
         ..Asks::default()
     };
@@ -296,7 +300,7 @@ fn ask(random: &mut Random, form: &mut Form) -> Value {
         "act": "ask",
         "country": country.as_ref().map(Country::as_str),
         "asks": {
-            "name": asks.name, "postalCode": asks.postal_code,
+            "name": asks.name, "postalCode": asks.postal_code, "save": asks.save,
             "allowed": (!takes_all).then(|| ids(&allowed)), "preferred": ids(&preferred),
         },
     })
@@ -318,6 +322,7 @@ fn state(form: &Form) -> Value {
         "possible": ids(form.possible()),
         "choices": ids(form.choices()),
         "network": form.network().map(|network| network.facts().id),
+        "empty": form.is_empty(),
         "first": form.first_shown().map(Fault::code),
         "fields": Field::ALL.map(field),
     })

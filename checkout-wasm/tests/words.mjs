@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 const { tags, locales } = JSON.parse(readFileSync(0, 'utf8'));
-const root = { toggleAttribute() {}, removeAttribute() {} };
+const root = { toggleAttribute() {}, removeAttribute() {}, hasAttribute: () => false };
 Object.assign(globalThis, {
   document: { documentElement: root, getElementById: () => null, querySelector: () => null },
   LOCALES: locales,

@@ -12,6 +12,12 @@ loadCardseal('pk_test_1', {});
 loadCardseal('pk_test_1', { vault: 'https://vault.example' }).then((loaded) => loaded.elements());
 // @ts-expect-error no such element
 cardseal.elements().create('iban');
+// @ts-expect-error the name of the option, and not of the element
+cardseal.elements().create('name');
+// @ts-expect-error a tick is the buyer's to set
+cardseal.elements().create('saveCard', { checked: true });
+// @ts-expect-error a country is its two letters
+cardseal.elements().create('postalCode', { country: 276 });
 // @ts-expect-error no such theme
 cardseal.elements({ appearance: { theme: 'night' } });
 // @ts-expect-error colours are hexadecimal

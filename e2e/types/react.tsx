@@ -4,9 +4,12 @@ import {
   CardCvcElement,
   CardElement,
   CardExpiryElement,
+  CardNameElement,
   CardNumberElement,
   CvcElement,
   Elements,
+  PostalCodeElement,
+  SaveCardElement,
   useCardseal,
   useElements,
 } from '@cardseal/react';
@@ -34,6 +37,9 @@ export const Split = () => (
       onBin={({ bin }) => ({ continue: bin.startsWith('4'), message: 'Visa only.' })}
     />
     <CardExpiryElement className="expiry" onChange={(event) => event.error?.code} />
+    <CardNameElement onChange={({ complete }) => complete} />
+    <PostalCodeElement options={{ country: 'GB' }} onChange={({ error }) => error?.code === 'invalid_postal_code'} />
+    <SaveCardElement options={{ words: { save: 'Remember this card' } }} onChange={({ empty }) => !empty} />
     <CardCvcElement onVisibility={({ state }) => state === 'covered'} onToken={async ({ id }) => ({ continue: id.length > 4 })} />
   </Elements>
 );
@@ -46,6 +52,10 @@ export const wrong = () => (
     <CardNumberElement options={{ onBin: () => ({ continue: true }) }} />
     {/* @ts-expect-error a veto answers with an object */}
     <CardCvcElement onToken={() => false} />
+    {/* @ts-expect-error a tick is the buyer's to set */}
+    <SaveCardElement checked />
+    {/* @ts-expect-error the country is an option */}
+    <PostalCodeElement country="GB" />
     {/* @ts-expect-error no such state */}
     <CardExpiryElement onVisibility={({ state }) => state === 'hidden'} />
     {/* @ts-expect-error no such event */}

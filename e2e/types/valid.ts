@@ -22,6 +22,10 @@ export function split(cardseal: Cardseal): CardElement {
   const elements = cardseal.elements({ session: 'eyJ..' });
   for (const type of ['cardExpiry', 'cardCvc'] as const) elements.create(type).mount(`#${type}`);
   elements.getElement('cardCvc')?.on('visibility', ({ state, elementType }) => state === 'covered' && elementType === 'cardCvc');
+  elements.create('cardName').mount('#name');
+  elements.create('postalCode', { country: 'GB' }).on('change', ({ error }) => error?.code === 'invalid_postal_code').mount('#postal');
+  elements.create('saveCard', { words: { save: 'Remember this card' } }).on('change', ({ empty }) => !empty).mount('#save');
+  elements.getElement('postalCode')?.update({ country: 'DE' });
   return elements.create('cardNumber').mount('#cardNumber');
 }
 

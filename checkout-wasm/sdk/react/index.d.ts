@@ -41,5 +41,9 @@ export const CardElement: FunctionComponent<ElementProps>;
 export const CardNumberElement: FunctionComponent<ElementProps>;
 export const CardExpiryElement: FunctionComponent<ElementProps>;
 export const CardCvcElement: FunctionComponent<ElementProps>;
+/** What the token has beside those three, where it is asked for. */
+export const CardNameElement: FunctionComponent<ElementProps>;
+export const PostalCodeElement: FunctionComponent<ElementProps>;
+export const SaveCardElement: FunctionComponent<ElementProps>;
 /** The security code of a card that is saved already. */
 export const CvcElement: FunctionComponent<ElementProps>;

@@ -131,5 +131,9 @@ export const CardElement = component("card", "CardElement");
 export const CardNumberElement = component("cardNumber", "CardNumberElement");
 export const CardExpiryElement = component("cardExpiry", "CardExpiryElement");
 export const CardCvcElement = component("cardCvc", "CardCvcElement");
+/** Further fields in the page's own layout: the holder's name and postal code, and the checkbox to save the card. */
+export const CardNameElement = component("cardName", "CardNameElement");
+export const PostalCodeElement = component("postalCode", "PostalCodeElement");
+export const SaveCardElement = component("saveCard", "SaveCardElement");
 /** The security code of a card that is saved already. */
 export const CvcElement = component("cvc", "CvcElement");

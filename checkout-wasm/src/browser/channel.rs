@@ -27,6 +27,8 @@ pub enum FromPage {
     Blur,
     /// Empty a field, or all.
     Clear(Option<Field>),
+    /// The page takes a field, or the form, away.
+    Leave(Option<Field>),
     /// Options have changed, of a field or of all.
     Update {
         /// Which field's.
@@ -264,6 +266,7 @@ impl FromPage {
             "focus" => Some(Self::Focus(field)),
             "blur" => Some(Self::Blur),
             "clear" => Some(Self::Clear(field)),
+            "leave" => Some(Self::Leave(field)),
             "update" => Some(Self::Update {
                 field,
                 options: get(data, "options")?,

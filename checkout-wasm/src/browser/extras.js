@@ -59,6 +59,9 @@ export const localeOf = (wanted) => (!wanted || wanted == "auto" ? navigator.lan
 
 /** The words of the moment. */
 let words = {};
+/** Whose postal codes are meant, by its code, and whether those are digits. */
+let postalCountry = "";
+let isPostalNumeric = false;
 
 /** Puts a field page into the language of the moment, now and from now on. */
 export function addDocument(page) {
@@ -69,8 +72,10 @@ export function addDocument(page) {
 }
 
 function localise(page) {
-  page.documentElement.lang = root.lang;
-  page.documentElement.dir = root.dir;
+  const its = page.documentElement;
+  its.lang = root.lang;
+  its.dir = root.dir;
+  its.toggleAttribute("data-loading", root.hasAttribute("data-loading"));
   relabel(page);
 }
 
@@ -95,20 +100,24 @@ export async function loadWords(wanted, own) {
 
 const LABELS = { number: "number", expiry: "expiry", cvc: "cvc", name: "name", postal: "postal_code", country: "country" };
 
-function relabel(page = document) {
+function relabel(page) {
+  ENGLISH.postal_code = POSTAL[postalCountry] ?? (POSTCODE.test(postalCountry) ? "Postcode" : "Postal code");
   const say = (holder, property, key) => {
     if (!holder) return;
-    const code = byId("postal")?.dataset.country;
-    ENGLISH.postal_code = POSTAL[code] ?? (POSTCODE.test(code) ? "Postcode" : "Postal code");
     // What the document began with is its English.
     ENGLISH[key] ??= holder[property];
     holder[property] = words[key] ?? ENGLISH[key];
   };
   for (const [id, key] of Object.entries(LABELS)) say(page.querySelector(`label[for=${id}]`), "textContent", key);
-  if (page == document) say(byId("form"), "ariaLabel", "form");
   say(page.getElementById("expiry"), "placeholder", "expiry_format");
-  say(document.querySelector(".save span"), "textContent", "save");
+  say(page.querySelector(".save span"), "textContent", "save");
   say(page.querySelector("legend"), "textContent", "networks");
+  const form = page.getElementById("form");
+  if (page == document) say(form, "ariaLabel", "form");
+  // A field page's form is named as its field is.
+  else form.ariaLabel = page.querySelector("label").textContent;
+  const postal = page.getElementById("postal");
+  if (postal) postal.inputMode = isPostalNumeric ? "numeric" : "text";
 }
 
 const MADE = {
@@ -135,17 +144,17 @@ function field(id, autocomplete, extra) {
   return row;
 }
 
-/** Has exactly the optional elements that the page asks for, in tab order; a field that is off is not there. */
+/**
+ * Has exactly the optional elements that the page asks for, in tab order; a field that is off is not there. In a split
+ * form each has a document of its own, and what is said here is the country.
+ */
 export function arrange(asked, country, isNumeric) {
-  const before = byId("form").querySelector(":scope > .message");
+  postalCountry = country;
+  isPostalNumeric = isNumeric;
+  const before = document.querySelector("form > .message");
   for (const [name, create] of Object.entries(MADE)) {
     if (asked?.[name]) before.before((made[name] ??= create()));
     else made[name] = made[name]?.remove();
-  }
-  const postal = byId("postal");
-  if (postal) {
-    postal.dataset.country = country;
-    postal.inputMode = isNumeric ? "numeric" : "text";
   }
   const select = byId("country");
   if (select && select.lang != root.lang) {
@@ -155,7 +164,7 @@ export function arrange(asked, country, isNumeric) {
     select.replaceChildren(new Option("", ""), ...options.map(([name, code]) => new Option(name, code)));
     select.value = country;
   }
-  relabel();
+  documents.forEach(relabel);
 }
 
 /**
@@ -172,10 +181,10 @@ export function offer(page, networks, chosen) {
 }
 
 /** Says what is wrong with an optional field; nothing when it is right. */
-export function mark(id, fault) {
-  const input = byId(id);
+export function mark(page, id, fault) {
+  const input = page.getElementById(id);
   if (!input) return;
-  const text = byId(`${id}-fault`);
+  const text = page.getElementById(`${id}-fault`);
   input.ariaInvalid = String(!!fault);
   text.hidden = !fault;
   text.textContent = fault;

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 
 use any_spawner::Executor;
 use card::brand::Brands;
+use js_sys::Object;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -54,15 +55,13 @@ pub struct Frame {
     /// Digits in each input before the event at hand.
     digits: [Cell<usize>; Field::ALL.len()],
     /// The facts that the page knows; in a split form each field's, else the first.
-    told: [Cell<Option<Change>>; 3],
-    /// The look that the page asked for last.
-    options: RefCell<JsValue>,
+    told: [Cell<Option<Change>>; Field::ALL.len()],
+    /// What the page has asked for; in a split form what it has asked for any field, the last word above those before.
+    options: Object,
     /// What keeps the documents' listeners and effects alive; in a split form each field's, else the first.
-    kept: RefCell<[Option<Box<dyn Any>>; 3]>,
+    kept: RefCell<[Option<Box<dyn Any>>; Field::ALL.len()]>,
     /// The networks on offer.
     offered: Cell<Brands>,
-    /// The optional fields, as the page asked for them.
-    fields: RefCell<JsValue>,
     /// How often the page has set its options: only the last time's words count.
     looks: Cell<u32>,
 }
@@ -93,10 +92,9 @@ pub fn start() {
             vault: Vault::new(key),
             digits: Default::default(),
             told: Default::default(),
-            options: RefCell::new(JsValue::UNDEFINED),
+            options: Object::new(),
             kept: Default::default(),
             offered: Cell::default(),
-            fields: RefCell::default(),
             looks: Cell::default(),
         }))
     });
@@ -133,13 +131,18 @@ impl Frame {
         };
         let owner = Owner::new();
         let (layout, form, message) = (self.layout, self.form, self.message);
-        let elements: Box<dyn Any> = owner.with(|| {
-            if let (Layout::Split, [field, ..]) = (layout, fields) {
+        let elements: Box<dyn Any> = owner.with(|| match (layout, fields) {
+            // Like the same fields of a whole card, which `show_extras` keeps up to date.
+            (Layout::Split, [field, ..]) if Field::EXTRA.contains(field) => {
+                Box::new(()) as Box<dyn Any>
+            }
+            (Layout::Split, [field, ..]) => {
                 let page = view! { <FieldForm field=*field form /> };
                 Box::new(page.hydrate_from::<true>(&body))
-            } else {
+            }
+            _ => {
                 let card = view! { <CardForm layout form message /> };
-                Box::new(card.hydrate_from::<true>(&body)) as Box<dyn Any>
+                Box::new(card.hydrate_from::<true>(&body))
             }
         });
         for field in fields {
@@ -166,7 +169,8 @@ impl Frame {
                 self.typed(*field, "");
             }
         }
-        self.change(inputs::read);
+        let form = self.form.get_untracked();
+        self.ask(form.asks(), form.country());
         if self.channel.is_open() {
             self.greet(fields, document);
         }
@@ -174,7 +178,7 @@ impl Frame {
 
     /// Shows a document to the page: it has its look, and reports itself.
     fn greet(&'static self, fields: &'static [Field], document: &Document) {
-        self.look(document);
+        self.look(document, &self.options);
         let of = self.of(fields);
         let height = Closure::<dyn Fn(f64)>::new(move |height| {
             self.channel.tell(&ToPage::Height { of, height });
@@ -208,7 +212,7 @@ impl Frame {
                     return;
                 }
                 self.vault.bind(object::text(&options, "session"));
-                self.heed(options);
+                self.heed(&options);
                 if self.layout == Layout::Split {
                     self.channel.tell(&ToPage::Ready { of: None });
                 }
@@ -228,7 +232,14 @@ impl Frame {
         match self.layout {
             Layout::Card => &[&Field::CARD],
             Layout::Cvc => &[&[Field::Cvc]],
-            Layout::Split => &[&[Field::Number], &[Field::Expiry], &[Field::Cvc]],
+            Layout::Split => &[
+                &[Field::Number],
+                &[Field::Expiry],
+                &[Field::Cvc],
+                &[Field::Name],
+                &[Field::PostalCode],
+                &[Field::Save],
+            ],
             Layout::Field(_) => &[],
         }
     }
@@ -242,15 +253,21 @@ impl Frame {
             }
             FromPage::Blur => blur(),
             FromPage::Clear(Some(field)) => self.clear(&[field]),
-            FromPage::Clear(None) => self.clear(&Field::ALL),
+            FromPage::Clear(None) | FromPage::Leave(None) => self.clear(&Field::ALL),
+            FromPage::Leave(Some(field)) => {
+                self.clear(&[field]);
+                inputs::displace(field);
+                let form = self.form.get_untracked();
+                self.ask(form.asks(), form.country());
+            }
             FromPage::Update { field, options } => {
-                self.heed(options);
                 let is_meant = |fields: &[Field]| field.is_none_or(|field| fields.contains(&field));
                 for fields in self.documents().iter().filter(|fields| is_meant(fields)) {
                     if let Some(document) = inputs::document(fields[0]) {
-                        self.look(&document);
+                        self.look(&document, &options);
                     }
                 }
+                self.heed(&options);
             }
             FromPage::Validate => self.change(|form| {
                 form.submitted();
@@ -267,9 +284,13 @@ impl Frame {
     /// What a test of the merchant's types, where only test cards are taken. In live mode nobody fills but the buyer.
     fn fill(&'static self, fields: &JsValue) {
         for field in Field::ALL {
-            let text = object::text(fields, field.id()).filter(|_| self.mode == Mode::Test);
-            if let Some((text, input)) = text.zip(inputs::input(field)) {
-                input.set_value(&text);
+            let given = object::get(fields, field.id()).filter(|_| self.mode == Mode::Test);
+            let given = given.filter(|given| !given.is_undefined());
+            if let Some((given, input)) = given.zip(inputs::input(field)) {
+                match given.as_string() {
+                    Some(text) => input.set_value(&text),
+                    None => input.set_checked(given.is_truthy()),
+                }
                 self.typed(field, "");
                 self.left(field);
             }
@@ -293,7 +314,7 @@ impl Frame {
             Field::Number => edit::number(typed, self.form.with_untracked(Form::own)),
             Field::Expiry => edit::expiry(typed),
             Field::Cvc => edit::cvc(typed, self.form.with_untracked(Form::brand)),
-            Field::Name | Field::PostalCode => edit::as_is(typed),
+            Field::Name | Field::PostalCode | Field::Save => edit::as_is(typed),
         };
         self.digits[field as usize].set(shown.digits);
         if *shown.text != *text {

@@ -22,10 +22,12 @@ thread_local! {
     static DOCUMENTS: RefCell<[Option<Document>; Field::ALL.len()]> = RefCell::default();
 }
 
-/// The document that a field's input is in.
+/// The document that a field's input is in. One that was taken off the page has no window any more.
 #[must_use]
 pub fn document(field: Field) -> Option<Document> {
-    DOCUMENTS.with_borrow(|documents| documents[field as usize].clone())
+    DOCUMENTS
+        .with_borrow(|documents| documents[field as usize].clone())
+        .filter(|document| document.default_view().is_some())
 }
 
 /// Says which document a field's input is in; false when it was that one before.
@@ -39,6 +41,11 @@ pub fn place(field: Field, document: &Document) -> bool {
     })
 }
 
+/// The page took the field's document away.
+pub fn displace(field: Field) {
+    DOCUMENTS.with_borrow_mut(|documents| documents[field as usize] = None);
+}
+
 /// A field's input.
 #[must_use]
 pub fn input(field: Field) -> Option<HtmlInputElement> {
@@ -49,13 +56,14 @@ pub fn input(field: Field) -> Option<HtmlInputElement> {
 
 /// Lets the form look at what the inputs hold.
 pub fn read(form: &mut Form) {
-    let [number, expiry, cvc, name, postal_code] = Field::ALL.map(value);
+    let [number, expiry, cvc, name, postal_code, _] = Field::ALL.map(value);
     let entry = Entry {
         number: &digits(&number),
         expiry: &expiry,
         cvc: &digits(&cvc),
         name: &name,
         postal_code: &postal_code,
+        save: is_save_ticked() == Some(true),
     };
     form.read(entry, today());
 }
@@ -64,7 +72,7 @@ pub fn read(form: &mut Form) {
 /// field.
 #[must_use]
 pub fn card(form: &Form, name: Option<HolderName>) -> Option<CardData> {
-    let [number, expiry, cvc, typed_name, postal_code] = Field::ALL.map(value);
+    let [number, expiry, cvc, typed_name, postal_code, _] = Field::ALL.map(value);
     let number = Pan::parse_as(&digits(&number), form.brand()).ok()?;
     let cvc = Cvv::parse_as(&digits(&cvc), form.brand()).ok();
     if cvc.is_none() && form.brand().max_cvc_length() > 0 {
@@ -108,14 +116,7 @@ pub fn cvc() -> Option<Cvv> {
 /// Whether the buyer wants the card saved; none where he was not asked.
 #[must_use]
 pub fn is_save_ticked() -> Option<bool> {
-    Some(by_id("save")?.checked())
-}
-
-fn by_id(id: &str) -> Option<HtmlInputElement> {
-    web_sys::window()?
-        .document()?
-        .get_element_by_id(id)
-        .map(JsCast::unchecked_into)
+    Some(input(Field::Save)?.checked())
 }
 
 // Postal codes are typed in the digits of the buyer's keyboard, too.
@@ -124,10 +125,11 @@ fn ascii(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.chars().map(digit).collect())
 }
 
-/// Empties an input.
+/// Empties an input, or takes the tick off.
 pub fn clear(field: Field) {
     if let Some(input) = input(field) {
         input.set_value("");
+        input.set_checked(false);
     }
 }
 

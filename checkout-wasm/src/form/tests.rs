@@ -156,6 +156,7 @@ const WHOLE: Entry<'_> = Entry {
     cvc: "123",
     name: "",
     postal_code: "",
+    save: false,
 };
 
 #[test]

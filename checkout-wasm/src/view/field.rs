@@ -73,7 +73,7 @@ impl Ids {
             ),
             Field::Expiry => ("row", "cc-exp", "expiry-fault", "expiry-fault"),
             // `extras.js` makes those that are not the document's own after this one.
-            Field::Cvc | Field::Name | Field::PostalCode => {
+            Field::Cvc | Field::Name | Field::PostalCode | Field::Save => {
                 ("row", "cc-csc", "cvc-fault", "cvc-fault")
             }
         };

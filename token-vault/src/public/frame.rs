@@ -22,7 +22,8 @@ pub struct Asked {
     key: String,
     #[serde(default)]
     origin: String,
-    /// Which document: `card` (the default), `cvc`, `split`, `field-number`, `field-expiry`, `field-cvc`.
+    /// Which document: `card` (the default), `cvc`, `split`, or `field-` and one of `number`, `expiry`, `cvc`, `name`,
+    /// `postal`, `save`.
     #[serde(default)]
     layout: Option<String>,
 }

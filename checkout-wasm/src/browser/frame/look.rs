@@ -1,7 +1,7 @@
 //! What the page asked for: how a document looks, which fields it has beyond the card's own, and in which language.
 
 use card::Brand;
-use js_sys::Promise;
+use js_sys::{Object, Promise};
 use leptos::prelude::*;
 use pan::Country;
 use wasm_bindgen::prelude::*;
@@ -21,19 +21,19 @@ extern "C" {
     fn load_words(locale: Option<String>, own: &JsValue) -> Promise;
     fn arrange(fields: &JsValue, country: &str, is_numeric: bool);
     fn offer(page: &Document, networks: &JsValue, chosen: &str);
-    fn mark(id: &str, fault: &str);
+    fn mark(page: &Document, id: &str, fault: &str);
 }
 
 impl Frame {
-    /// What is not in the documents from the beginning: fields that the page asks for, where all are in one document, and
-    /// beside the number the networks of a co-badged card.
+    /// What no component keeps up to date: the fields that the page asks for, and beside the number the networks of a
+    /// co-badged card.
     pub(super) fn show_extras(&self) {
         let form = self.form.get_untracked();
         for field in [Field::Name, Field::PostalCode] {
-            if form.asks().has(field) {
+            if let Some(page) = inputs::document(field) {
                 let fault = form.shown(field);
                 let fault = fault.map_or_else(String::new, |fault| self.in_words(fault));
-                mark(field.id(), &fault);
+                mark(&page, field.id(), &fault);
             }
         }
         if let Some(page) = inputs::document(Field::Number)
@@ -48,21 +48,16 @@ impl Frame {
         words::fault(fault, self.form.with_untracked(Form::brand))
     }
 
-    /// Gives a document the look that the page asked for last.
-    pub(super) fn look(&'static self, document: &Document) {
-        let options = self.options.borrow();
+    /// Gives a document the look that the page asks for.
+    pub(super) fn look(&'static self, document: &Document, options: &JsValue) {
         let refuse = Closure::<dyn Fn(String)>::new(move |option: String| {
             self.channel.tell(&ToPage::Refused(&option));
         });
-        options::look(document, &options, refuse.as_ref());
+        options::look(document, options, refuse.as_ref());
         // Fonts are refused later.
         refuse.forget();
-        let disabled = object::get(&options, "disabled").is_some_and(|value| value.is_truthy());
-        for id in Field::ALL
-            .map(Field::id)
-            .into_iter()
-            .chain(["country", "save"])
-        {
+        let disabled = object::get(options, "disabled").is_some_and(|value| value.is_truthy());
+        for id in Field::ALL.map(Field::id).into_iter().chain(["country"]) {
             if let Some(input) = document.get_element_by_id(id) {
                 _ = input.toggle_attribute_with_force("disabled", disabled);
             }
@@ -70,18 +65,16 @@ impl Frame {
     }
 
     /// Takes the page's options: what the form asks for at once, its words when they are there.
-    pub(super) fn heed(&'static self, options: JsValue) {
+    pub(super) fn heed(&'static self, given: &JsValue) {
+        let options = Object::assign(&self.options, given.unchecked_ref());
         let refuse = |option: &str| self.channel.tell(&ToPage::Refused(option));
         let asks = options::asks(&options, &refuse);
         let country = options::country(&options);
-        let fields = object::get(&options, "fields").unwrap_or_default();
-        self.fields.replace(fields);
         self.ask(asks, country);
         let look = self.looks.get() + 1;
         self.looks.set(look);
         let own = object::get(&options, "words").unwrap_or_default();
         let words = load_words(object::text(&options, "locale"), &own);
-        self.options.replace(options);
         spawn_local(async move {
             if let Ok(overlay) = JsFuture::from(words).await
                 && self.looks.get() == look
@@ -94,21 +87,31 @@ impl Frame {
         });
     }
 
-    fn ask(&self, mut asks: Asks, country: Option<Country>) {
+    pub(super) fn ask(&self, mut asks: Asks, country: Option<Country>) {
+        let mut fields = None;
         if self.layout == Layout::Card {
-            let code = country.as_ref().map_or("", Country::as_str);
-            arrange(&self.fields.borrow(), code, postal::is_numeric(country));
-            for field in [Field::Name, Field::PostalCode] {
+            fields = object::get(&self.options, "fields");
+            for field in Field::EXTRA {
                 _ = inputs::place(field, &document());
             }
         } else {
-            // Other layouts have the card's own fields and no more.
+            // Other layouts have the fields that have a document, and no more.
+            let [name, postal_code, save] =
+                Field::EXTRA.map(|field| inputs::document(field).is_some());
             asks = Asks {
-                allowed: asks.allowed,
-                preferred: asks.preferred,
-                ..Asks::default()
+                name,
+                postal_code,
+                save,
+                country: false,
+                ..asks
             };
         }
+        let code = country.as_ref().map_or("", Country::as_str);
+        arrange(
+            &fields.unwrap_or_default(),
+            code,
+            postal::is_numeric(country),
+        );
         self.change(|form| {
             form.ask(asks, country);
             inputs::read(form);
