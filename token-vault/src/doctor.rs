@@ -12,7 +12,9 @@ use store::{Location, Store, Tx};
 use vault_api::keys::Mode;
 
 use crate::admin::Serve;
+use crate::card_rules::CardRules;
 use crate::forward::Destinations;
+use crate::funding::FundingTable;
 use crate::public::FrameFiles;
 use crate::{Error, records};
 
@@ -67,6 +69,9 @@ pub(crate) async fn examine(options: &Serve, config: Option<&Path>) -> Report {
     note("frame", FrameFiles::verify(&options.frame_dir));
     note("releases", releases(options));
     note("destinations", destinations(options).await);
+    let table = funding_table(options);
+    let knows_funding = table.as_ref().is_ok_and(|table| !table.is_empty());
+    note("funding table", table.map(drop));
     note("database file", database_file(&options.database.database));
     match Store::open(&options.database.database, records::MIGRATIONS) {
         Err(error) => note(
@@ -91,7 +96,7 @@ pub(crate) async fn examine(options: &Serve, config: Option<&Path>) -> Report {
             note(
                 "keys",
                 store
-                    .read(move |tx| keys(tx, live, now))
+                    .read(move |tx| keys(tx, live, knows_funding, now))
                     .await
                     .unwrap_or_else(|e| Err(e.into())),
             );
@@ -188,6 +193,11 @@ async fn destinations(options: &Serve) -> anyhow::Result<()> {
     destinations.check_file()
 }
 
+fn funding_table(options: &Serve) -> anyhow::Result<FundingTable> {
+    let file = options.funding_table.as_deref();
+    file.map_or_else(|| Ok(FundingTable::default()), FundingTable::read)
+}
+
 fn database_file(location: &Location) -> anyhow::Result<()> {
     match location {
         Location::Sqlite(path) if path.exists() => files::only_ours(path),
@@ -271,9 +281,14 @@ async fn key_rows(options: &Serve, store: &Store, now: i64) -> anyhow::Result<()
     Ok(())
 }
 
-fn keys(tx: &mut Tx<'_>, live: bool, now: i64) -> Result<anyhow::Result<()>, Error> {
+fn keys(
+    tx: &mut Tx<'_>,
+    live: bool,
+    knows_funding: bool,
+    now: i64,
+) -> Result<anyhow::Result<()>, Error> {
     let rows = tx.all(
-        "select id, kind, scopes, origins, bound_sessions, certificate_sha256 from api_keys
+        "select id, kind, scopes, origins, bound_sessions, certificate_sha256, card_rules from api_keys
          where mode = $1 and (expires_at is null or expires_at > $2) order by id",
         store::params![if live { "live" } else { "test" }, now],
     )?;
@@ -292,6 +307,13 @@ fn keys(tx: &mut Tx<'_>, live: bool, now: i64) -> Result<anyhow::Result<()>, Err
         }
         if live && kind == "publishable" && row.get::<i64>(4)? == 0 {
             wrong.push(format!("{id} (pk) takes unbound sessions; in live mode make it with --require-bound-session"));
+        }
+        let rules = CardRules::of_text(row.get(6)?)?;
+        if !rules.funding.is_empty() && !knows_funding {
+            wrong.push(format!(
+                "{id} (pk) has a rule about funding, and there is no table to judge it by, so that it takes every card; \
+                 give `serve` one with --funding-table"
+            ));
         }
         if live && kind == "service" && row.get::<Option<String>>(5)?.is_none() {
             wrong.push(format!(

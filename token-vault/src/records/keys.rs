@@ -156,6 +156,8 @@ pub struct Found {
     pub allow_ip: Vec<IpNet>,
     /// What it asks for beyond being known.
     pub rules: KeyRules,
+    /// Whether it has ended.
+    pub ended: bool,
 }
 
 /// The key with this hash, unless it has ended.
@@ -163,6 +165,20 @@ pub struct Found {
 /// # Errors
 /// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
 pub fn by_hash(
+    tx: &mut Tx<'_>,
+    macs: &RowMacs,
+    sha256: &str,
+    now: i64,
+) -> Result<Option<Found>, Error> {
+    let found = by_hash_even_ended(tx, macs, sha256, now)?;
+    Ok(found.filter(|found| !found.ended))
+}
+
+/// The key with this hash, for what outlives it.
+///
+/// # Errors
+/// The store's, or [`crate::crypto::CannotOpen`] when the row was tampered with.
+pub fn by_hash_even_ended(
     tx: &mut Tx<'_>,
     macs: &RowMacs,
     sha256: &str,
@@ -177,9 +193,6 @@ pub fn by_hash(
     };
     let name: Option<String> = row.get(TABLE.all_columns().count() + 1)?;
     let row = TABLE.checked(macs, &row)?;
-    if ended(&row, now)? {
-        return Ok(None);
-    }
     let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
     // A block that cannot be read must not open the key to everybody.
     let malformed = |_| Error::Internal("a key's allowed addresses are malformed");
@@ -188,6 +201,7 @@ pub fn by_hash(
         .split_whitespace()
         .map(|block| block.parse().map_err(malformed));
     Ok(Some(Found {
+        ended: ended(&row, now)?,
         allow_ip: allow_ip.collect::<Result<_, Error>>()?,
         rules: KeyRules {
             bound_sessions: row.get("bound_sessions")?,

@@ -115,6 +115,47 @@ async fn a_key_that_takes_credit_refuses_debit_and_prepaid() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rules_hold_for_a_session_that_outlives_its_key() {
+    for database in database::fresh() {
+        let vault = Vault::start(database, None).await;
+        let (with, _) = keys(&vault);
+        let body = json!({ "key": with });
+        let session = vault.public.post("/v1/field-sessions", &body).await;
+        assert_eq!(session.status, 200, "{}", session.text);
+        let listed = command(&vault, &["keys", "list"]).unwrap();
+        let rows = listed.as_array().unwrap().iter();
+        let mut ruled = rows.filter(|key| !key["card_rules"]["funding"].is_null());
+        let ids: Vec<_> = ruled
+            .by_ref()
+            .map(|key| key["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids.len(), 2, "{listed}");
+        for id in ids {
+            command(&vault, &["keys", "revoke", "--id", id]).unwrap();
+        }
+        let ended = vault.public.post("/v1/field-sessions", &body).await;
+        assert_eq!(ended.status, 401, "{}", ended.text);
+        for (card, expected) in [
+            (card(NUMBER, None), (200, None)),
+            (card("4242424242424242", Some("123")), (200, None)),
+            (
+                card("4000056655665556", Some("123")),
+                (402, Some("funding_not_allowed")),
+            ),
+        ] {
+            let sealed = vault.seal_for(&with, &session.json, &card);
+            let answer = vault.tokenise(&session.json, &sealed).await;
+            assert_eq!(
+                (answer.status, answer.json["code"].as_str()),
+                expected,
+                "{}",
+                answer.text
+            );
+        }
+    }
+}
+
 /// A key with the rules, rolled as keys are, and one without.
 fn keys(vault: &Vault) -> (String, String) {
     let file = std::env::temp_dir().join(vault_api::ids::new_id("rules"));

@@ -97,6 +97,8 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
     has(&in_live, "takes unbound sessions");
     has(&in_live, "root key: ");
 
+    funding(&folder, merchant, &problems);
+
     certificate(&folder, 3);
     has(&problems(&[]), "public certificate: ");
     certificate(&folder, -1);
@@ -114,6 +116,44 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
         "plain HTTP is served on loopback only",
     );
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+// A rule about funding is one only with a table to judge by.
+fn funding(folder: &Path, merchant: &str, problems: &dyn Fn(&[&str]) -> Vec<String>) {
+    let (rules, table) = (folder.join("rules.toml"), folder.join("funding.csv"));
+    std::fs::write(&rules, "funding = [\"credit\"]\n").unwrap();
+    let (rules, table_file) = (rules.display().to_string(), table.display().to_string());
+    let create = ["keys", "create", "--kind", "pk", "--merchant", merchant];
+    let more = ["--origin", "https://shop.example", "--card-rules", &rules];
+    let made = answer_of(folder, &[&create[..], &more].concat());
+    let id = made["id"].as_str().unwrap();
+    let of_key = |args: &[&str]| {
+        let found = problems(args).into_iter();
+        found
+            .filter(|problem| problem.contains(id))
+            .collect::<Vec<_>>()
+    };
+    let said = of_key(&[]);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains(&format!(
+        "{id} (pk) has a rule about funding, and there is no table to judge it by, so that it takes every card; \
+         give `serve` one with --funding-table"
+    )));
+    std::fs::write(&table, "# none yet\n").unwrap();
+    let with_table = ["--funding-table", table_file.as_str()];
+    assert_eq!(of_key(&with_table), said);
+    std::fs::write(&table, "424242,424242,credit\n").unwrap();
+    assert_eq!(of_key(&with_table), Vec::<String>::new());
+    std::fs::write(&table, "424242,424242,cash\n").unwrap();
+    let wrong = problems(&with_table);
+    assert!(
+        wrong
+            .iter()
+            .any(|one| one.starts_with("funding table: ") && one.contains("line 1")),
+        "{wrong:?}"
+    );
+    answer_of(folder, &["keys", "revoke", "--id", id]);
+    assert_eq!(of_key(&[]), Vec::<String>::new());
 }
 
 // What the vault would leave out when it starts.
