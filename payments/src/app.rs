@@ -15,6 +15,7 @@ use crate::checkout::config::Checkout;
 use crate::connectors::Acquirer;
 use crate::conversion::Conversions;
 use crate::error::Error;
+use crate::queue::Queue;
 use crate::routing::Routes;
 use crate::seal::Seal;
 use crate::three_ds::ThreeDs;
@@ -40,6 +41,8 @@ pub struct Shared {
     pub deliver: Notify,
     /// Rung when there is something new to resolve.
     pub resolve: Notify,
+    /// Confirmations that were accepted and answered.
+    pub queue: Queue,
     pub keys: KeyCache,
     pub routes: Routes,
     /// The fraud rules.

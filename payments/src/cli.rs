@@ -82,6 +82,14 @@ pub struct Serve {
     /// currency (docs/acquirers.md).
     #[arg(long, env = "PAYMENTS_CONVERSION")]
     pub conversion: Option<PathBuf>,
+    /// Confirmations that may wait for a worker (`Prefer: respond-async`); more are answered 503 with Retry-After.
+    #[arg(long, env = "PAYMENTS_QUEUE_LIMIT", default_value_t = 1_000,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub queue_limit: u32,
+    /// How many of them this process works on at once.
+    #[arg(long, env = "PAYMENTS_QUEUE_WORKERS", default_value_t = 16,
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub queue_workers: u32,
     /// A proxy of yours whose `X-Forwarded-For` says who the client is (repeat for several).
     #[arg(
         long = "trusted-proxy",

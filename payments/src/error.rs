@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::http::browser;
 
+/// A full queue has room again after about so long, seconds.
+const QUEUE_RETRY_AFTER: i64 = 2;
+
 /// What can go wrong with a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,6 +32,9 @@ pub enum Error {
     /// Every acquirer was taken out by an operator.
     #[error("no acquirer can be used")]
     NoRoute,
+    /// As many confirmations wait for a worker as may.
+    #[error("the queue is full")]
+    QueueFull,
     /// A payment that has to be converted cannot be; why.
     #[error("no exchange rate: {0}")]
     NoRate(&'static str),
@@ -143,9 +149,11 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.status,
             Self::Card(_) => StatusCode::PAYMENT_REQUIRED,
-            Self::Vault(_) | Self::NoRoute | Self::NoRate(_) | Self::Acquirer(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Vault(_)
+            | Self::NoRoute
+            | Self::QueueFull
+            | Self::NoRate(_)
+            | Self::Acquirer(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -169,6 +177,11 @@ impl Error {
                 "type": "api_error",
                 "message": "No acquirer can be used just now. Nothing was charged by this call; try again later with \
                             the same Idempotency-Key.",
+            }),
+            Self::QueueFull => json!({
+                "type": "api_error",
+                "message": "Too many confirmations are waiting just now. Nothing was charged by this call; try again \
+                            later with the same Idempotency-Key, or without asking for an answer at once.",
             }),
             Self::NoRate(why) => json!({
                 "type": "api_error",
@@ -206,7 +219,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self {
             // Said by what is outside of this program.
-            Self::NoRoute | Self::NoRate(_) | Self::Acquirer(_) => {
+            Self::NoRoute | Self::NoRate(_) | Self::QueueFull | Self::Acquirer(_) => {
                 tracing::warn!(error = %self, "request failed")
             }
             _ if self.status().is_server_error() => {
@@ -215,9 +228,12 @@ impl IntoResponse for Error {
             _ => {}
         }
         let mut response = (self.status(), axum::Json(self.body())).into_response();
-        if let Self::Refused(refusal) = &self
-            && let Some(seconds) = refusal.retry_after
-        {
+        let retry_after = match &self {
+            Self::Refused(refusal) => refusal.retry_after,
+            Self::QueueFull => Some(QUEUE_RETRY_AFTER),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

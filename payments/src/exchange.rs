@@ -1,8 +1,10 @@
 //! Exchanges at the vault: a payment method's card becomes the right to send it once (a grant), or a stored card.
 
-use vault_api::Token;
+use std::time::Duration;
+
 use vault_api::keys::hex;
-use vault_api::tokens::{Exchange, Exchanged, Purpose, Store, StoredCard};
+use vault_api::tokens::{CardSummary, Exchange, Exchanged, Purpose, Store, StoredCard};
+use vault_api::{Token, TokenName};
 
 use crate::app::App;
 use crate::error::{Error, Refusal};
@@ -10,6 +12,9 @@ use crate::intents::Intent;
 use crate::payment_methods::{PaymentMethod, holds_no_card};
 use crate::three_ds::Authentication;
 use crate::vault::Failure;
+
+/// Who wants to be answered at once does not wait longer for the vault than this.
+const FORESIGHT: Duration = Duration::from_millis(25);
 
 /// A grant for the intent, and with `setup_future_usage` a stored card that becomes active with the approval.
 ///
@@ -102,11 +107,45 @@ pub async fn for_storage(app: &App, method: &PaymentMethod) -> Result<StoredCard
     stored.ok_or_else(|| Error::Vault("exchange: no stored card in the answer".into()))
 }
 
-fn refused(failure: &Failure) -> Error {
-    let Failure::Refused(problem) = failure else {
-        return Error::Vault(format!("exchange: {failure}"));
+/// What an exchange would say, as far as the vault can tell within moments: the refusal, or the card. `is_first`: this
+/// confirmation cannot have exchanged the token before.
+pub async fn foresee(
+    app: &App,
+    method: &PaymentMethod,
+    is_first: bool,
+) -> Result<Option<CardSummary>, Error> {
+    let Ok(token) = TokenName::parse(&method.token(&app.seal)?) else {
+        return Ok(None);
     };
-    let refusal = match problem.code.as_str() {
+    let asking = app.vault.lookup_token(&method.owner.merchant, &token);
+    let code = match tokio::time::timeout(FORESIGHT, asking).await {
+        Ok(Ok(found)) => match (found.status.as_str(), found.card) {
+            ("expired" | "revoked", _) => "token_expired",
+            ("exchanged", _) if is_first => "token_already_used",
+            (_, None) => "token_holds_no_card",
+            (_, card) => return Ok(card),
+        },
+        Ok(Err(Failure::Refused(problem))) if problem.code == "not_found" => "not_found",
+        _ => return Ok(None),
+    };
+    match refusal(code) {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(None),
+    }
+}
+
+fn refused(failure: &Failure) -> Error {
+    let code = match failure {
+        Failure::Refused(problem) => problem.code.as_str(),
+        _ => "",
+    };
+    let refusal = refusal(code).map(Error::from);
+    refusal.unwrap_or_else(|| Error::Vault(format!("exchange: {failure}")))
+}
+
+// What the caller is told of a code of the vault's. None where it is no fault of theirs.
+fn refusal(code: &str) -> Option<Refusal> {
+    let refusal = match code {
         "token_already_used" | "idempotency_mismatch" | "grant_exhausted" => Refusal::new(
             "token_already_used",
             "The token has already been used. Each token can be used once; ask the buyer for the card again.",
@@ -134,7 +173,7 @@ fn refused(failure: &Failure) -> Error {
             let refusal = Refusal::new("rate_limit", "Too many requests. Please try again later.");
             refusal.status(http::StatusCode::TOO_MANY_REQUESTS)
         }
-        _ => return Error::Vault(format!("exchange: {failure}")),
+        _ => return None,
     };
-    refusal.param("payment_method").into()
+    Some(refusal.param("payment_method"))
 }

@@ -2,8 +2,8 @@
 //! vault puts the card into the request to the acquirer.
 //!
 //! Read in this order: [`http`] (routes, calls, idempotency), [`intents`] (create, confirm), [`attempts`] (one send
-//! each) and [`outcome`] (what a send changes), [`operations`] (capture, void, refund), [`resolver`] (what nobody
-//! waits for any more), [`events`] and [`webhooks`] (telling the merchant), [`ledger`].
+//! each) and [`outcome`] (what a send changes), [`operations`] (capture, void, refund), [`queue`] (confirmations that
+//! were only accepted) and [`resolver`] (what nobody waits for any more), [`events`] and [`webhooks`] (telling the merchant), [`ledger`].
 
 #![recursion_limit = "256"] // json! recurses once per field, and Stripe's objects have many.
 
@@ -36,6 +36,7 @@ mod operate;
 mod operations;
 mod outcome;
 mod payment_methods;
+mod queue;
 mod refunds;
 mod resolver;
 mod returns;
@@ -102,6 +103,7 @@ const MIGRATIONS: &[Migration] = &[
     ("0015_refunds", include_str!("schema/0015_refunds.sql")),
     ("0016_indexes", include_str!("schema/0016_indexes.sql")),
     ("0017_billing", include_str!("schema/0017_billing.sql")),
+    ("0018_queued", include_str!("schema/0018_queued.sql")),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -156,6 +158,7 @@ async fn run(serve: Serve) -> anyhow::Result<()> {
     let workers = [
         tokio::spawn(webhooks::deliver::run(app.clone(), stop.clone())),
         tokio::spawn(resolver::run(app.clone(), stop.clone())),
+        tokio::spawn(queue::run(app.clone(), stop.clone())),
         tokio::spawn(listen::serve(admin, admin_router(&app), stop.clone())),
     ];
     listen::serve(api, http::router(app), stop).await;
@@ -200,6 +203,7 @@ fn build(serve: &Serve, stop: &Stop) -> anyhow::Result<App> {
         metrics: Metrics::default(),
         deliver: tokio::sync::Notify::new(),
         resolve: tokio::sync::Notify::new(),
+        queue: queue::Queue::new(serve.queue_limit, serve.queue_workers),
         keys: app::KeyCache::default(),
         webhook_loopback: serve.webhook_loopback,
         traces: serve

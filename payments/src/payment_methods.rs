@@ -328,8 +328,10 @@ async fn look_at(app: &App, owner: &Owner, token: &str) -> Result<Option<CardSum
         return Ok(None);
     };
     match app.vault.lookup_token(&owner.merchant, &token).await {
-        Ok(Some(card)) => Ok(Some(card)),
-        Ok(None) => Err(holds_no_card().param("card[token]").into()),
+        Ok(found) => match found.card {
+            Some(card) => Ok(Some(card)),
+            None => Err(holds_no_card().param("card[token]").into()),
+        },
         Err(Failure::Refused(problem)) if problem.code == "not_found" => {
             Err(Refusal::no_such("token").param("card[token]").into())
         }

@@ -21,6 +21,7 @@ use crate::operate;
 use crate::operations;
 use crate::outcome::{self, Outcome};
 use crate::payment_methods;
+use crate::queue;
 use crate::returns;
 use crate::risk::velocity;
 use crate::settlement;
@@ -128,6 +129,10 @@ async fn once(app: &App) -> Result<(), Error> {
 }
 
 async fn resolve(app: &App, attempt: &Attempt) -> Result<(), Error> {
+    // What was accepted is sent after all.
+    if attempt.state == "sending" && queue::holds(app, &attempt.confirmation).await? {
+        return Ok(());
+    }
     // An authenticated buyer has gone: what a restart interrupted is made good without them.
     if attempt.state == "sending" && three_ds::flow::resume(app, attempt).await? {
         return Ok(());

@@ -11,7 +11,7 @@ use service::client::Error as CallError;
 use vault_api::Problem;
 use vault_api::forward::{Close, Forward, Forwarded};
 use vault_api::keys::{KeyInfo, Lookup};
-use vault_api::tokens::{CardSummary, Exchange, Exchanged, TokenRef, TokenState};
+use vault_api::tokens::{Exchange, Exchanged, TokenRef, TokenState};
 
 /// How long look-ups, exchanges and closes may take; forwards have their acquirer's own time.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -76,20 +76,18 @@ impl Vault {
         }
     }
 
-    /// What may be shown of a token's card; none of a security code alone.
+    /// A token's state, and what may be shown of its card; none of a security code alone.
     pub async fn lookup_token(
         &self,
         merchant: &str,
         token: &vault_api::TokenName,
-    ) -> Result<Option<CardSummary>, Failure> {
+    ) -> Result<TokenState, Failure> {
         let body = TokenRef {
             token: token.clone(),
         };
         let headers = [("cardseal-merchant", merchant)];
-        let state: TokenState = self
-            .post(&self.client, "/v1/tokens/lookup", &headers, &body)
-            .await?;
-        Ok(state.card)
+        self.post(&self.client, "/v1/tokens/lookup", &headers, &body)
+            .await
     }
 
     /// Exchanges a token for a grant; the same key gives the same grant again.

@@ -117,3 +117,56 @@ pub fn again(tx: &mut Tx<'_>, id: &str, due_at: i64) -> Result<(), Error> {
     )?;
     Ok(())
 }
+
+/// The work is left alone until then (Unix seconds), by whoever leases it too; its place in the queue stays.
+///
+/// # Errors
+/// The database's.
+pub fn put_off(tx: &mut Tx<'_>, id: &str, until: i64) -> Result<(), Error> {
+    tx.execute(
+        "update outbox set leased_until = $2 where id = $1",
+        params![id, until],
+    )?;
+    Ok(())
+}
+
+/// Whether work was put under this id, done or not.
+///
+/// # Errors
+/// The database's.
+pub fn is_known(tx: &mut Tx<'_>, id: &str) -> Result<bool, Error> {
+    let row = tx.first("select 1 from outbox where id = $1", params![id])?;
+    Ok(row.is_some())
+}
+
+/// Whether work was put under this id and is not done.
+///
+/// # Errors
+/// The database's.
+pub fn is_open(tx: &mut Tx<'_>, id: &str) -> Result<bool, Error> {
+    let sql = "select 1 from outbox where id = $1 and done_at is null";
+    Ok(tx.first(sql, params![id])?.is_some())
+}
+
+/// What of a topic is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Pieces of work, leased ones included.
+    pub count: i64,
+    /// When the first of them was due (Unix seconds).
+    pub oldest: Option<i64>,
+}
+
+/// How much of a topic is not done.
+///
+/// # Errors
+/// The database's.
+pub fn waiting(tx: &mut Tx<'_>, topic: &str) -> Result<Waiting, Error> {
+    let sql = "select count(*), min(due_at) from outbox where topic = $1 and done_at is null";
+    let row = tx.first(sql, params![topic])?;
+    let row = row.ok_or(Error::Column(0))?;
+    Ok(Waiting {
+        count: row.get(0)?,
+        oldest: row.get(1)?,
+    })
+}

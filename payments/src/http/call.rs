@@ -17,6 +17,7 @@ use vault_api::keys::{ApiKey, Kind};
 use super::browser;
 use super::expand::Expand;
 use super::form;
+use super::made;
 use super::params::Params;
 use super::routes::Takes;
 use super::takes;
@@ -36,6 +37,8 @@ pub struct Call {
     pub owner: Owner,
     pub origin: Origin,
     pub params: Params,
+    /// The caller would rather not wait for the outcome.
+    pub prefers_async: bool,
     /// Made from a browser, with a publishable key and one intent's client secret.
     pub browser: bool,
     /// Where it comes from.
@@ -101,6 +104,7 @@ impl FromRequest<App> for Call {
             owner,
             origin,
             params,
+            prefers_async: made::prefers_async(&head.headers),
             browser,
             client,
             hash,

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use serde_json::Value;
+use http::{HeaderValue, StatusCode};
 use service::Clock;
 use store::idempotency::{self, Claim};
 use store::{Tx, params};
 
 use super::call::Call;
+use super::made::{Made, answer, told};
 use super::subject::Subject;
 use crate::app::{App, Owner, Shared};
 use crate::error::{Error, Refusal};
@@ -32,19 +32,21 @@ const RENEW: Duration = Duration::from_secs(2);
 /// to `work`, and is the same again when interrupted work is resumed.
 ///
 /// The work runs in a task of its own: a client that hangs up does not stop it halfway.
-pub async fn run<F, W>(call: Call, prefix: &'static str, work: F) -> Response
+pub async fn run<F, W, T>(call: Call, prefix: &'static str, work: F) -> Response
 where
     F: FnOnce(Call, String) -> W + Send + 'static,
-    W: Future<Output = Result<Value, Error>> + Send + 'static,
+    W: Future<Output = Result<T, Error>> + Send + 'static,
+    T: Into<Made> + 'static,
 {
     in_task(call, move |call| claimed(call, prefix, work)).await
 }
 
 /// [`run`] for work that claims the key itself, with [`Subject::claim`] in the first transaction that changes anything.
-pub async fn run_claiming<F, W>(call: Call, prefix: &'static str, work: F) -> Response
+pub async fn run_claiming<F, W, T>(call: Call, prefix: &'static str, work: F) -> Response
 where
     F: FnOnce(Call, Subject) -> W + Send + 'static,
-    W: Future<Output = Result<Value, Error>> + Send + 'static,
+    W: Future<Output = Result<T, Error>> + Send + 'static,
+    T: Into<Made> + 'static,
 {
     in_task(call, move |call| claiming(call, prefix, work)).await
 }
@@ -62,14 +64,15 @@ where
     done.unwrap_or_else(|_| Error::Internal("the call's task panicked").into_response())
 }
 
-async fn claimed<F, W>(call: Call, prefix: &'static str, work: F) -> Result<Response, Error>
+async fn claimed<F, W, T>(call: Call, prefix: &'static str, work: F) -> Result<Response, Error>
 where
     F: FnOnce(Call, String) -> W,
-    W: Future<Output = Result<Value, Error>>,
+    W: Future<Output = Result<T, Error>>,
+    T: Into<Made>,
 {
     let Some(claim) = Held::of(&call) else {
         let subject = vault_api::ids::ordered_id(prefix);
-        return plain(Box::pin(work(call, subject)).await);
+        return plain(Box::pin(work(call, subject)).await.map(Into::into));
     };
     let app = call.app.clone();
     let subject = match claim.take(&app, call.hash, prefix).await? {
@@ -80,14 +83,16 @@ where
     claim.settle(&app, None, result).await
 }
 
-async fn claiming<F, W>(call: Call, prefix: &'static str, work: F) -> Result<Response, Error>
+async fn claiming<F, W, T>(call: Call, prefix: &'static str, work: F) -> Result<Response, Error>
 where
     F: FnOnce(Call, Subject) -> W,
-    W: Future<Output = Result<Value, Error>>,
+    W: Future<Output = Result<T, Error>>,
+    T: Into<Made>,
 {
     let fresh = vault_api::ids::ordered_id(prefix);
     let Some(claim) = Held::of(&call) else {
-        return plain(Box::pin(work(call, Subject::fresh(fresh, None))).await);
+        let result = Box::pin(work(call, Subject::fresh(fresh, None))).await;
+        return plain(result.map(Into::into));
     };
     let app = call.app.clone();
     let subject = if claim.is_known(&app).await? {
@@ -102,16 +107,10 @@ where
     claim.settle(&app, Some(&subject), result).await
 }
 
-fn plain(result: Result<Value, Error>) -> Result<Response, Error> {
-    result.map(|body| axum::Json(body).into_response())
-}
-
-/// An answer's status and body.
-pub fn told(result: &Result<Value, Error>) -> (StatusCode, String) {
-    match result {
-        Ok(body) => (StatusCode::OK, body.to_string()),
-        Err(error) => (error.status(), error.body().to_string()),
-    }
+// An error answers for itself: it logs what it is.
+fn plain(result: Result<Made, Error>) -> Result<Response, Error> {
+    let (status, body) = told(&Ok(result?));
+    Ok(answer(status, body.into()))
 }
 
 /// Whether an answer is kept for replays.
@@ -210,14 +209,15 @@ impl Held {
     }
 
     /// What `work` comes to; the lease is held meanwhile.
-    async fn leased_for<W>(&self, app: &App, work: W) -> Result<Value, Error>
+    async fn leased_for<W, T>(&self, app: &App, work: W) -> Result<Made, Error>
     where
-        W: Future<Output = Result<Value, Error>>,
+        W: Future<Output = Result<T, Error>>,
+        T: Into<Made>,
     {
         // On the heap: a payment's future is large, and would be moved with each future that it is a part of.
         let work = Box::pin(work);
         tokio::select! {
-            result = work => result,
+            result = work => result.map(Into::into),
             never = self.keep_leased(app) => match never {},
         }
     }
@@ -250,7 +250,7 @@ impl Held {
         &self,
         app: &App,
         subject: Option<&Subject>,
-        result: Result<Value, Error>,
+        result: Result<Made, Error>,
     ) -> Result<Response, Error> {
         let (status, body) = told(&result);
         let unclaimed = subject.is_some_and(Subject::is_unclaimed);
@@ -327,10 +327,6 @@ impl Held {
 
 fn lease_end() -> i64 {
     Clock::system().now_ms() + LEASE_MS
-}
-
-fn answer(status: StatusCode, body: Bytes) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 pub fn mismatch() -> Error {

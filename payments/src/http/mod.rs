@@ -7,6 +7,7 @@ pub mod expand;
 pub mod form;
 pub mod idempotency;
 pub mod layers;
+pub mod made;
 pub mod pages;
 pub mod params;
 pub mod routes;

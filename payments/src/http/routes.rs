@@ -24,6 +24,7 @@ pub struct Route {
     auth: Auth,
     takes: Vec<Param>,
     answers: &'static str,
+    queued: bool,
     handler: MethodRouter<App>,
 }
 
@@ -84,6 +85,7 @@ impl Route {
             auth: Auth::Secret,
             takes: Vec::new(),
             answers: "",
+            queued: false,
             handler,
         }
     }
@@ -106,6 +108,13 @@ impl Route {
     #[must_use]
     pub fn answers(mut self, object: &'static str) -> Self {
         self.answers = object;
+        self
+    }
+
+    /// It may be answered before it is done: `Prefer: respond-async`.
+    #[must_use]
+    pub fn queued(mut self) -> Self {
+        self.queued = true;
         self
     }
 
@@ -190,6 +199,12 @@ fn operation(route: &Route) -> Value {
             json!({ "name": "Idempotency-Key", "in": "header", "required": false,
             "schema": { "type": "string", "minLength": 1, "maxLength": 255 } }),
         );
+        if route.queued {
+            parameters.push(
+                json!({ "name": "Prefer", "in": "header", "required": false, "schema": { "const": "respond-async" },
+                "description": "Answer at once, 202; the rest is told by webhook, or by the object." }),
+            );
+        }
         operation["requestBody"] = body(&route.takes);
     } else {
         parameters.extend(route.takes.iter().map(|taken| {
@@ -216,6 +231,10 @@ fn responses(route: &Route, keyed: bool) -> Value {
             "properties": { "object": { "const": object } } } } }),
     };
     let mut responses = json!({ "200": { "description": "Done.", "content": content } });
+    if route.queued {
+        let applied = json!({ "Preference-Applied": { "schema": { "const": "respond-async" } } });
+        responses["202"] = json!({ "description": "Accepted: a worker does the rest.", "headers": applied, "content": content });
+    }
     if keyed {
         let error =
             json!({ "application/json": { "schema": { "$ref": "#/components/schemas/error" } } });
@@ -229,7 +248,10 @@ fn responses(route: &Route, keyed: bool) -> Value {
                 "500",
                 "A fault of ours; the same idempotency key goes on where it stopped.",
             ),
-            ("503", "The card vault cannot be reached just now."),
+            (
+                "503",
+                "The card vault cannot be reached just now, or too much is waiting (Retry-After).",
+            ),
         ] {
             responses[status] = json!({ "description": told, "content": error });
         }

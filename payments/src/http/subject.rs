@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::Value;
 use store::Tx;
 use store::idempotency::Claim;
 
-use super::idempotency::{Held, in_use, is_kept, mismatch, told};
+use super::idempotency::{Held, in_use, is_kept, mismatch};
+use super::made::{Made, told};
 use crate::app::Shared;
 use crate::error::Error;
 
@@ -97,7 +97,7 @@ impl Subject {
         &self,
         tx: &mut Tx<'_>,
         app: &Shared,
-        answer: &Result<Value, Error>,
+        answer: &Result<Made, Error>,
     ) -> Result<(), Error> {
         let (status, body) = told(answer);
         match &self.key {

@@ -38,6 +38,7 @@ pub fn table() -> Vec<Route> {
 fn payment_intents() -> Vec<Route> {
     vec![
         Route::post("/v1/payment_intents", create::create)
+            .queued()
             .does("Creates a PaymentIntent; with confirm, pays.")
             .takes(
                 "amount:amount! currency:currency! capture_method:automatic|automatic_async|manual confirm:bool \
@@ -72,6 +73,7 @@ fn payment_intents() -> Vec<Route> {
             .answers("payment_intent"),
         Route::post("/v1/payment_intents/{id}/confirm", confirm::route)
             .browser()
+            .queued()
             .does("Pays.")
             .takes("client_secret:200")
             .takes(METHOD)

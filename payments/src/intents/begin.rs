@@ -96,31 +96,9 @@ impl Beginning {
         Ok(Begun::Sending(attempt))
     }
 
-    // Whoever changed amount or state since the card was exchanged wins; this confirmation begins again with a new call.
     fn take(&self, tx: &mut Tx<'_>) -> Result<Intent, Error> {
         let (app, method) = (&self.app, &self.paying.method);
-        let (mut intent, changed) = self.wanted.confirmable(tx, app)?;
-        if intent.status == "requires_action" {
-            intent.reopen(tx)?;
-        }
-        if changed {
-            tx.execute(
-                "update payment_intents set details = $2 where id = $1",
-                params![&intent.id, json!(intent.details).to_string()],
-            )?;
-        }
-        self.wanted.keep_cvc_token(tx, app)?;
-        let exchanged_for = &self.paying.intent;
-        let moved = tx.execute(
-            "update payment_intents set status = 'processing', payment_method = $2, last_payment_error = null
-             where id = $1 and status in ('requires_payment_method', 'requires_confirmation')
-               and amount = $3 and currency = $4",
-            params![&intent.id, &method.id, exchanged_for.amount, &exchanged_for.currency],
-        )?;
-        if moved == 0 {
-            let intent = Intent::load(tx, &intent.owner, &intent.id)?;
-            return Err(intent.unexpected_state(&app.seal, "confirm"));
-        }
+        let intent = take(tx, app, &self.wanted, &self.paying, None)?;
         let inserted = self.paying.is_new && method.insert(tx)?;
         if !inserted {
             remember_card(tx, &method.id, &self.card)?;
@@ -183,4 +161,45 @@ impl Beginning {
             app.clock.now_ms(),
         ))
     }
+}
+
+/// Takes the intent for a confirmation: what it says is written, and no other can begin. `queued`: a worker is to begin
+/// with it. Whoever changed amount or state since the intent was read wins; this confirmation begins again with a new call.
+pub fn take(
+    tx: &mut Tx<'_>,
+    app: &App,
+    wanted: &Confirm,
+    paying: &Paying,
+    queued: Option<&str>,
+) -> Result<Intent, Error> {
+    let (mut intent, changed) = wanted.confirmable(tx, app)?;
+    if intent.status == "requires_action" {
+        intent.reopen(tx)?;
+    }
+    if changed {
+        tx.execute(
+            "update payment_intents set details = $2 where id = $1",
+            params![&intent.id, json!(intent.details).to_string()],
+        )?;
+    }
+    wanted.keep_cvc_token(tx, app)?;
+    let read = &paying.intent;
+    let moved = tx.execute(
+        "update payment_intents set status = 'processing', payment_method = $2, last_payment_error = null, queued = $5
+         where id = $1 and (status in ('requires_payment_method', 'requires_confirmation') or queued = $6)
+           and amount = $3 and currency = $4",
+        params![
+            &intent.id,
+            &paying.method.id,
+            read.amount,
+            &read.currency,
+            queued.map(str::to_owned),
+            &wanted.confirmation.id,
+        ],
+    )?;
+    if moved == 0 {
+        let intent = Intent::load(tx, &intent.owner, &intent.id)?;
+        return Err(intent.unexpected_state(&app.seal, "confirm"));
+    }
+    Ok(intent)
 }

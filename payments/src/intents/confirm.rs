@@ -4,6 +4,7 @@
 //! resumed by finding them. Its first step is always the exchange, whose key depends on intent and token alone, so
 //! that it gives the same grant again; the grant itself is never stored. Until then nothing is written: the first
 //! transaction ([`super::begin`]) claims the key, stores the payment method, takes the intent and stores the attempt.
+//! Where the caller would rather not wait, it is accepted before all that, and a worker does the same ([`crate::queue`]).
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -26,9 +27,11 @@ use crate::http::browser::reduce;
 use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
+use crate::http::made::Made;
 use crate::http::params::Params;
 use crate::http::subject::Subject;
 use crate::payment_methods::{PaymentMethod, published_token, take_token};
+use crate::queue;
 use crate::risk::address;
 use crate::three_ds;
 
@@ -108,10 +111,12 @@ pub struct Reply {
     pub expand: Expand,
     /// A browser sees less.
     pub browser: bool,
+    /// At once, when it is accepted: a worker does the rest.
+    pub early: bool,
 }
 
 /// What a confirmation came to: the intent, or a decline ([`Error::Card`]).
-pub type Answer = Result<Value, Error>;
+pub type Answer = Result<Made, Error>;
 
 /// `POST /v1/payment_intents/{id}/confirm`
 pub async fn route(Path(id): Path<String>, call: Call) -> Response {
@@ -121,7 +126,7 @@ pub async fn route(Path(id): Path<String>, call: Call) -> Response {
         let expand = Expand::parse(&mut call.params)?;
         let seen = address::of_browser(&call);
         call.params.finish()?;
-        let browser = call.browser;
+        let (browser, early) = (call.browser, call.prefers_async);
         address::admit(&call.app, &call.owner, seen.as_deref(), &confirmation.id).await?;
         options.told.address = seen.or(options.told.address);
         let Call {
@@ -134,7 +139,11 @@ pub async fn route(Path(id): Path<String>, call: Call) -> Response {
             confirmation,
             source,
             options,
-            reply: Reply { expand, browser },
+            reply: Reply {
+                expand,
+                browser,
+                early,
+            },
         };
         finish(&app, &wanted).await
     })
@@ -147,7 +156,8 @@ pub async fn finish(app: &App, wanted: &Confirm) -> Answer {
         Ok(Some(answer)) => return answer,
         Ok(None) => {
             let (owner, id) = (wanted.owner.clone(), wanted.intent.clone());
-            answer(app, owner, id, wanted.reply.expand.clone()).await
+            let shown = answer(app, owner, id, wanted.reply.expand.clone()).await;
+            shown.map(Made::from)
         }
         Err(error) => Err(error),
     };
@@ -156,9 +166,10 @@ pub async fn finish(app: &App, wanted: &Confirm) -> Answer {
 }
 
 impl Reply {
-    fn shown(&self, answer: Answer) -> Answer {
+    pub fn shown(&self, answer: Answer) -> Answer {
         if self.browser {
-            return answer.map(reduce).map_err(Error::reduced);
+            let reduced = answer.map(|made| made.map(reduce));
+            return reduced.map_err(Error::reduced);
         }
         answer
     }
@@ -174,8 +185,8 @@ pub async fn answer(app: &App, owner: Owner, id: String, expand: Expand) -> Resu
     app.store.look_up(read).await
 }
 
-// Confirms, or goes on with a confirmation that was interrupted. The answer, if it is known already.
-async fn confirm(app: &App, wanted: &Confirm) -> Result<Option<Answer>, Error> {
+/// Confirms, or goes on with a confirmation that was interrupted. The answer, if it is known already.
+pub async fn confirm(app: &App, wanted: &Confirm) -> Result<Option<Answer>, Error> {
     let confirmation = &wanted.confirmation.id;
     let before = match wanted.confirmation.is_fresh {
         true => vec![],
@@ -196,6 +207,9 @@ async fn confirm(app: &App, wanted: &Confirm) -> Result<Option<Answer>, Error> {
         None => Paying::of(app, wanted).await?,
         Some(open) => resumed(app, wanted, open).await?,
     };
+    if wanted.reply.early && before.is_empty() {
+        return queue::accept(app, wanted, paying).await.map(Some);
+    }
     let cvc_token = wanted.options.cvc_token.clone();
     let (intent, method) = (&paying.intent, &paying.method);
     let grant = exchange::for_payment(app, intent, method, confirmation, cvc_token).await;
@@ -296,11 +310,15 @@ impl Confirm {
             // The buyer tries again, maybe with another card: what was asked of them before is over.
             "requires_action",
         ];
-        if !states.contains(&intent.status.as_str()) {
-            return Err(intent.unexpected_state(&app.seal, "confirm"));
+        // What was accepted was open then.
+        let is_ours = intent.queued.as_deref() == Some(&self.confirmation.id);
+        if !is_ours {
+            if !states.contains(&intent.status.as_str()) {
+                return Err(intent.unexpected_state(&app.seal, "confirm"));
+            }
+            let session = intent.details.checkout_session.as_deref();
+            lifecycle::check_open(tx, session, app.clock.now())?;
         }
-        let session = intent.details.checkout_session.as_deref();
-        lifecycle::check_open(tx, session, app.clock.now())?;
         conversion::quote(app, &self.owner, intent.amount, &intent.currency)?;
         let changed = self.options.apply(&mut intent.details);
         Ok((intent, changed))
@@ -333,7 +351,7 @@ impl Confirm {
                 Err(Error::Card(error))
             }
             None => match self.reply.expand.apply(tx, app, &self.owner, object) {
-                Ok(expanded) => Ok(expanded),
+                Ok(expanded) => Ok(expanded.into()),
                 // The payment is made all the same; the caller is told what was wrong.
                 Err(Error::Refused(_)) => return Ok(None),
                 Err(error) => return Err(error),

@@ -15,6 +15,7 @@ use crate::events;
 use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
+use crate::http::made::Made;
 use crate::http::params::{Params, merge_metadata};
 use crate::payment_methods::PaymentMethod;
 use crate::seal::Seal;
@@ -26,7 +27,11 @@ pub async fn create(call: Call) -> Response {
         let wanted = Wanted::parse(&mut call.params)?;
         call.params.finish()?;
         let Call {
-            app, owner, origin, ..
+            app,
+            owner,
+            origin,
+            prefers_async,
+            ..
         } = call;
         let now_ms = app.clock.now_ms();
         let mut intent = wanted.intent(id.clone(), &owner, now_ms);
@@ -51,7 +56,7 @@ pub async fn create(call: Call) -> Response {
         let (shared, origin_of_event) = (app.clone(), origin.clone());
         let (claim, expand) = (subject.clone(), wanted.expand.clone());
         let is_all = !wanted.confirm;
-        let write = move |tx: &mut Tx<'_>| -> Result<Option<Value>, Error> {
+        let write = move |tx: &mut Tx<'_>| -> Result<Option<Made>, Error> {
             claim.claim(tx, shared.clock.now())?;
             if let Some(customer) = &intent.customer {
                 Customer::named(tx, &intent.owner, customer)?;
@@ -66,7 +71,7 @@ pub async fn create(call: Call) -> Response {
                 return Ok(None);
             }
             let object = intent.object(&shared.seal);
-            let answer = Ok(expand.apply(tx, &shared, &intent.owner, object)?);
+            let answer = Ok(expand.apply(tx, &shared, &intent.owner, object)?.into());
             claim.keep(tx, &shared, &answer)?;
             answer.map(Some)
         };
@@ -78,7 +83,8 @@ pub async fn create(call: Call) -> Response {
             return Ok(answer);
         }
         if !wanted.confirm {
-            return confirm::answer(&app, owner, id, wanted.expand).await;
+            let shown = confirm::answer(&app, owner, id, wanted.expand).await;
+            return shown.map(Made::from);
         }
         let confirm = Confirm {
             owner,
@@ -91,6 +97,7 @@ pub async fn create(call: Call) -> Response {
             reply: Reply {
                 expand: wanted.expand,
                 browser: false,
+                early: prefers_async,
             },
         };
         confirm::finish(&app, &confirm).await

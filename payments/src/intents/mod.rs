@@ -25,7 +25,7 @@ pub const LISTED: Listed = Listed {
     table: "payment_intents",
     columns: "id, merchant, livemode, created_ms, amount, currency, status, capture_method, amount_capturable, \
               amount_received, payment_method, latest_charge, last_payment_error, canceled_at, cancellation_reason, \
-              details, customer, next_action",
+              details, customer, next_action, queued",
 };
 
 /// A payment intent.
@@ -49,6 +49,8 @@ pub struct Intent {
     pub customer: Option<String>,
     /// Stripe's object, while the buyer has something to do.
     pub next_action: Option<Value>,
+    /// The confirmation that was accepted and not begun.
+    pub queued: Option<String>,
 }
 
 /// What is only kept and shown.
@@ -107,6 +109,7 @@ impl Intent {
             },
             customer: None,
             next_action: None,
+            queued: None,
         }
     }
 
@@ -135,6 +138,7 @@ impl Intent {
             details: from_column(&row.get::<String>(15)?)?,
             customer: row.get(16)?,
             next_action: next_action.as_deref().map(from_column).transpose()?,
+            queued: row.get(18)?,
         })
     }
 

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use vault_api::forward::{Close, Forward};
 use vault_api::keys::{ApiKey, Kind, Lookup, Mode};
-use vault_api::tokens::{Exchange, Purpose};
+use vault_api::tokens::{Exchange, Purpose, TokenRef};
 use vault_api::{Code, Grant, Token};
 
 use crate::issuer::{self, Asked, ThreeDs};
@@ -45,6 +45,17 @@ pub enum Card {
     Checks(&'static str, &'static str),
     /// It approves without; asked, the issuer answers like this.
     Offers(Asked),
+}
+
+/// What the vault says when it is asked about a token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Lookups {
+    /// It has no such route.
+    #[default]
+    Absent,
+    Answered,
+    /// It never answers.
+    Hang,
 }
 
 /// What the vault knows of a token.
@@ -92,6 +103,14 @@ pub struct Book {
     pub inquiries_down: bool,
     /// References that were reversed, when the acquirer takes reversals at all.
     pub reversals: Option<Vec<String>>,
+    /// Whether the vault lets payments look at tokens.
+    pub lookups: Lookups,
+    /// How many of the next exchanges are never answered, and not made.
+    pub exchanges_lost: usize,
+    /// Exchanges are answered 500.
+    pub exchanges_down: bool,
+    /// How many of the next forwards never reach the vault.
+    pub forwards_lost: usize,
     /// What the vault answers as every card's fingerprint.
     pub fingerprint: Option<String>,
     /// Sends that hang at the first acquirer.
@@ -181,6 +200,7 @@ impl Bank {
     pub async fn serve(&self) -> String {
         let router = Router::new()
             .route("/v1/keys/lookup", post(lookup))
+            .route("/v1/tokens/lookup", post(lookup_token))
             .route("/v1/exchange", post(exchange))
             .route("/v1/forward", post(forward))
             .route("/v1/attempts/close", post(close))
@@ -241,6 +261,23 @@ async fn lookup(
     }
 }
 
+async fn lookup_token(State(bank): State<Bank>, Json(body): Json<TokenRef>) -> Response {
+    let lookups = bank.book().lookups;
+    match lookups {
+        Lookups::Absent => StatusCode::NOT_FOUND.into_response(),
+        Lookups::Hang => std::future::pending().await,
+        Lookups::Answered => match bank.book().tokens.get(body.token.expose()) {
+            None => problem(Code::NotFound),
+            Some(row) => {
+                let used = row.used_by.is_some();
+                let status = if used { "exchanged" } else { "active" };
+                Json(json!({ "id": "tok", "status": status, "card": shown(), "expires_at": 0 }))
+                    .into_response()
+            }
+        },
+    }
+}
+
 async fn exchange(
     State(bank): State<Bank>,
     headers: HeaderMap,
@@ -259,7 +296,13 @@ async fn exchange(
     if !from_payments(&headers) || !merchant.starts_with("mer_") || key.is_empty() {
         return problem(Code::Unauthenticated);
     }
+    if lost(&mut bank.book().exchanges_lost) {
+        std::future::pending::<()>().await;
+    }
     let mut book = bank.book();
+    if book.exchanges_down {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
     book.exchanges += 1;
     if body.source.starts_with("card_") {
         return exchange_stored(&mut book, &key, &body);
@@ -321,6 +364,12 @@ async fn exchange(
     Json(answer).into_response()
 }
 
+fn lost(left: &mut usize) -> bool {
+    let is_lost = *left > 0;
+    *left = left.saturating_sub(1);
+    is_lost
+}
+
 /// The published test tokens.
 fn alias(source: &str) -> Option<Card> {
     match source {
@@ -365,6 +414,9 @@ async fn forward(
     traced(&bank, "forward", &headers);
     if !from_payments(&headers) {
         return problem(Code::Unauthenticated);
+    }
+    if lost(&mut bank.book().forwards_lost) {
+        std::future::pending::<()>().await;
     }
     let (answer, hangs, at_first) = {
         let mut book = bank.book();

@@ -23,6 +23,8 @@ mod malformed;
 mod matrix;
 mod parameters;
 mod pay;
+mod queued;
+mod queued_kills;
 mod races;
 mod refund_states;
 mod refunds;
