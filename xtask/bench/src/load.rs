@@ -60,7 +60,7 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -
 /// Sends over `connections` until the time is over or the requests are.
 ///
 /// # Errors
-/// Any answer but 200: a figure that counts refusals is none.
+/// Any answer but 200 and 202: a figure that counts refusals is none.
 pub async fn run(
     address: SocketAddr,
     connections: usize,
@@ -115,7 +115,7 @@ async fn gather(
 /// connection is not let off.
 ///
 /// # Errors
-/// Any answer but 200.
+/// Any answer but 200 and 202.
 pub async fn paced(
     address: SocketAddr,
     connections: usize,
@@ -190,7 +190,10 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<
             })
             .context("an answer without content-length")?;
         if buffer.len() >= end + 4 + length {
-            if !head.starts_with("HTTP/1.1 200") {
+            let is_done = ["HTTP/1.1 200", "HTTP/1.1 202"]
+                .iter()
+                .any(|ok| head.starts_with(ok));
+            if !is_done {
                 bail!("{}", String::from_utf8_lossy(buffer));
             }
             return Ok(end + 4);

@@ -114,6 +114,17 @@ impl Stack {
         }
     }
 
+    // Answered before anything is done; the intent's id.
+    async fn queue(&self, form: &str) -> String {
+        let api = Http::new(&self.payments.url)
+            .bearer(&self.secret_key)
+            .with("prefer", "respond-async");
+        let kind = "application/x-www-form-urlencoded";
+        let answer = api.post_text("/v1/payment_intents", kind, form).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        answer.json["id"].as_str().expect("an id").to_owned()
+    }
+
     async fn until_succeeded(&self, id: &str) {
         let api = Http::new(&self.payments.url).bearer(&self.secret_key);
         let until = Instant::now() + Duration::from_secs(180);
@@ -127,11 +138,17 @@ impl Stack {
         }
     }
 
-    // One charge in the bank's book, one at payments, and a ledger that sums to zero.
-    async fn charged_once(&self, amount: i64, intent: &str) {
+    // The bank's own entries with this amount.
+    async fn booked(&self, amount: i64) -> Vec<Value> {
         let book = Http::new(&self.bank.admin).get("/admin/book").await.json;
         let entries = book["entries"].as_array().expect("entries").iter();
-        let ours: Vec<&Value> = entries.filter(|entry| entry["amount"] == amount).collect();
+        let ours = entries.filter(|entry| entry["amount"] == amount);
+        ours.cloned().collect()
+    }
+
+    // One charge in the bank's book, one at payments, and a ledger that sums to zero.
+    async fn charged_once(&self, amount: i64, intent: &str) {
+        let ours = self.booked(amount).await;
         assert_eq!(ours.len(), 1, "{ours:?}");
         let api = Http::new(&self.payments.url).bearer(&self.secret_key);
         let charges = api
@@ -244,5 +261,58 @@ async fn a_vault_killed_before_it_knows_of_the_charge_loses_none() {
         let id = paid.json["id"].as_str().expect("an id");
         stack.until_succeeded(id).await;
         stack.charged_once(4_321, id).await;
+    }
+}
+
+// Nobody calls again: the worker of the program that is started again does what was accepted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queued_confirmation_survives_whoever_is_killed() {
+    for (database, vault_database) in pairs() {
+        let mut stack = Stack::start(database, vault_database)
+            .await
+            .expect("starts");
+        let form = stack.form(2_345).await;
+        stack.vault_gate.shut();
+        let id = stack.queue(&form).await;
+        stack.vault_gate.kept().await;
+        stack.payments.program.kill().expect("killed");
+        stack.payments.program.start().await.expect("starts again");
+        stack.until_succeeded(&id).await;
+        stack.charged_once(2_345, &id).await;
+
+        let form = stack.form(5_432).await;
+        stack.bank_gate.shut();
+        let id = stack.queue(&form).await;
+        stack.bank_gate.kept().await;
+        stack.vault.kill().expect("killed");
+        stack.vault.start().await.expect("starts again");
+        stack.until_succeeded(&id).await;
+        stack.charged_once(5_432, &id).await;
+    }
+}
+
+// At no moment in particular: whatever each confirmation had come to, in the end each card is charged once.
+#[tokio::test(flavor = "multi_thread")]
+async fn queued_confirmations_survive_one_kill_after_the_other() {
+    for (database, vault_database) in pairs() {
+        let mut stack = Stack::start(database, vault_database)
+            .await
+            .expect("starts");
+        let mut ids = vec![];
+        for round in 0..4_u64 {
+            for n in 0..8 {
+                let amount = 10_000 + 100 * i64::try_from(round).expect("a few") + n;
+                let form = stack.form(amount).await;
+                ids.push((amount, stack.queue(&form).await));
+            }
+            tokio::time::sleep(Duration::from_millis(3 + 11 * round)).await;
+            stack.payments.program.kill().expect("killed");
+            stack.payments.program.start().await.expect("starts again");
+        }
+        for (amount, id) in &ids {
+            stack.until_succeeded(id).await;
+            let booked = stack.booked(*amount).await;
+            assert_eq!(booked.len(), 1, "{booked:?}");
+        }
     }
 }

@@ -30,6 +30,10 @@ const READY: usize = 2_000;
 /// The rate that is asked for, and what is tried when it cannot be kept.
 const RATES: [f64; 5] = [300.0, 200.0, 150.0, 100.0, 50.0];
 
+/// The rate of confirmations that are queued, and how they say that they may be.
+const QUEUED_RATE: f64 = 100.0;
+const PREFER: (&str, &str) = ("prefer", "respond-async");
+
 /// How long a paced load lasts.
 const PACED: Duration = Duration::from_secs(8);
 
@@ -105,6 +109,8 @@ async fn on(
         acquirer_key: "the-key-of-no-bank",
         options: &[
             "--webhook-loopback",
+            "--queue-limit",
+            "10000",
             "--routing",
             &rules.display().to_string(),
         ],
@@ -162,6 +168,7 @@ impl Stack<'_> {
             self.confirm(c).await?;
         }
         self.paced().await?;
+        self.queued().await?;
         self.beside_a_hung_acquirer().await?;
         self.memory().await
     }
@@ -188,8 +195,18 @@ impl Stack<'_> {
 
     // Confirmations, each of an intent and a token of its own.
     async fn ready(&self, count: usize, currency: &str) -> anyhow::Result<Vec<Vec<u8>>> {
-        let bearer = format!("Bearer {}", self.merchant.restricted);
-        let token = request("POST", "/v1/tokens", &[("authorization", &bearer)], CARD);
+        self.ready_with(count, currency, &[]).await
+    }
+
+    async fn ready_with(
+        &self,
+        count: usize,
+        currency: &str,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Vec<Vec<u8>>> {
+        let vault = format!("Bearer {}", self.merchant.restricted);
+        let token = request("POST", "/v1/tokens", &[("authorization", &vault)], CARD);
+        let bearer = format!("Bearer {}", self.secret_key);
         let intent = self.ask(
             "/v1/payment_intents",
             &format!("amount=1999&currency={currency}"),
@@ -205,9 +222,49 @@ impl Stack<'_> {
                 let body = format!(
                     "payment_method_data[type]=card&payment_method_data[card][token]={token}"
                 );
-                Ok(self.ask(&format!("/v1/payment_intents/{intent}/confirm"), &body))
+                let path = format!("/v1/payment_intents/{intent}/confirm");
+                let headers = [&[("authorization", bearer.as_str()), FORM], headers].concat();
+                Ok(request("POST", &path, &headers, &body))
             })
             .collect()
+    }
+
+    // Confirmations that are answered at once, at a rate that the workers keep up with: how soon the answer comes, and
+    // that nothing is left.
+    async fn queued(&mut self) -> anyhow::Result<()> {
+        let count = (QUEUED_RATE * PACED.as_secs_f64()) as usize;
+        let requests = self.ready_with(count, "usd", &[PREFER]).await?;
+        let server = self.server()?;
+        let measured = load::paced(server.address, 64, Arc::new(requests), QUEUED_RATE).await?;
+        let started = Instant::now();
+        let admin = harness::Http::new(&self.payments.admin);
+        loop {
+            let metrics = admin.get("/metrics").await.text;
+            let accepted = format!("payments_queued_total{{outcome=\"accepted\"}} {count}\n");
+            if !metrics.contains(&accepted) {
+                bail!("not every confirmation was accepted: {metrics}");
+            }
+            if metrics.contains("payments_queue_depth 0\n") {
+                break;
+            }
+            if started.elapsed() > Duration::from_secs(60) {
+                bail!("the queue is not worked off: {metrics}");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.push(Figure {
+            name: "queued_accept".to_owned(),
+            concurrency: Some(64),
+            per_second: Some(measured.per_second),
+            p50_ms: Some(measured.p50_ms),
+            p99_ms: Some(measured.p99_ms),
+            baseline: Some(format!(
+                "worked off {:.1} s after the last; asked for: p99 50 ms",
+                started.elapsed().as_secs_f64()
+            )),
+            ..Figure::default()
+        });
+        Ok(())
     }
 
     // As many as it can, over so many connections, with the vault's share of the work.
