@@ -1,6 +1,8 @@
 //! Refunds that an acquirer had taken and that came back: the card takes no money any more. The money returns to the
 //! merchant's balance, the amount can be refunded again, and the merchant is told (`refund.failed`).
 
+use std::collections::HashSet;
+
 use store::{Tx, params};
 
 use crate::app::{App, Origin, Owner};
@@ -36,10 +38,37 @@ pub async fn of_acquirer(app: &App, acquirer: &Acquirer) -> Result<bool, Error> 
     let Some(returned) = connector.read_returned_refunds(status, &body) else {
         return Ok(false);
     };
-    for refund in returned {
+    for refund in news(app, acquirer, returned).await? {
         take(app, acquirer, refund).await?;
     }
     Ok(true)
+}
+
+// Each answer lists every one of the last weeks: those that are known are left out before anything is written.
+async fn news(
+    app: &App,
+    acquirer: &Acquirer,
+    mut returned: Vec<ReturnedRefund>,
+) -> Result<Vec<ReturnedRefund>, Error> {
+    let name = acquirer.name().to_owned();
+    let references: Vec<String> = returned.iter().map(|r| r.reference.clone()).collect();
+    let read = move |tx: &mut Tx<'_>| -> Result<HashSet<String>, Error> {
+        let mut open = HashSet::new();
+        for reference in &references {
+            let row = tx.first(
+                "select 1 from operations o join refunds r on r.id = o.refund join charges c on c.id = o.charge
+                 where o.id = $1 and o.kind = 'refund' and r.status = 'succeeded' and c.acquirer = $2",
+                params![reference, &name],
+            )?;
+            if row.is_some() {
+                open.insert(reference.clone());
+            }
+        }
+        Ok(open)
+    };
+    let open = app.store.read(read).await?;
+    returned.retain(|refund| open.contains(&refund.reference));
+    Ok(returned)
 }
 
 // Once: a refund that has not succeeded (yet) or has failed already is left as it is, and asked for again.
