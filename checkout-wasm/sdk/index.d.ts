@@ -32,7 +32,23 @@ export interface Cardseal {
 /** A payment method's id, or a card: of an element, or a token. Without one the intent's own is used. */
 export type CardSource =
   | string
-  | { card: CardElement | { token: string }; billing_details?: { name?: string } };
+  | { card: CardElement | { token: string }; billing_details?: BillingDetails };
+
+/** Who pays, and where they live: the buyer's bank compares `line1` and `postal_code` (AVS). */
+export interface BillingDetails {
+  name?: string | null;
+  email?: string | null;
+  phone?: string | null;
+  address?: {
+    line1?: string | null;
+    line2?: string | null;
+    city?: string | null;
+    state?: string | null;
+    postal_code?: string | null;
+    /** ISO 3166, two capital letters. */
+    country?: string | null;
+  };
+}
 
 export interface ConfirmCardData {
   payment_method?: CardSource;

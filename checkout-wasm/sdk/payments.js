@@ -152,7 +152,8 @@
       else if (method) {
         // The address is on its way while the card is sealed.
         payments().catch(() => {});
-        params.payment_method_data = { type: "card", card: { token: await tokenOf(method, options.signal) } };
+        const { billing_details } = method;
+        params.payment_method_data = { type: "card", card: { token: await tokenOf(method, options.signal) }, billing_details };
       }
       const intent = await post(secret, params);
       return told(options.handleActions === false ? intent : await act(intent, secret, options.signal), secret.kind);

@@ -1,7 +1,7 @@
 /** confirmCardPayment and its kin: a page pays by itself with a client secret, and says what became of it. */
 import { expect, test } from '@playwright/test';
 import { CardFields, DECLINED, EXPIRED, GOOD, INSUFFICIENT } from '../pages/card-fields.js';
-import { newIntent, retrieveIntent } from '../pages/payments.js';
+import { call, newIntent, retrieveIntent } from '../pages/payments.js';
 import { serve } from '../pages/serve.js';
 import { demos } from '../pages/shop.js';
 
@@ -22,6 +22,29 @@ test('a good card pays, and the page gets the intent', async ({ page }) => {
     expect(again.paymentIntent.status).toBe('succeeded');
     // What pays is fetched once, under the digest that the loader names, and leaves no tag behind.
     await expect(page.locator('script[src*="payments-"]')).toHaveCount(0);
+  });
+});
+
+test('billing details go with the card, and the bank compares the address', async ({ page }) => {
+  await withCard(page, async (card) => {
+    const intent = await newIntent();
+    const details = {
+      name: 'Jenny Rosen', email: 'jenny@example.com', phone: null,
+      address: { line1: '1 Main St', city: 'Springfield', postal_code: '12345', country: 'US' },
+    };
+    // This card's postal code never matches, if one is compared.
+    await card.fill({ ...GOOD, number: '4000000000000036' });
+    const { paymentIntent, error } = await page.evaluate(([secret, billing_details]) =>
+      cardseal.confirmCardPayment(secret, { payment_method: { card: window.card, billing_details } }), [intent.client_secret, details]);
+    expect(error).toBeUndefined();
+    expect(paymentIntent.status).toBe('succeeded');
+    const { latest_charge: charge } = await call(demo(), `/v1/payment_intents/${intent.id}?expand[]=latest_charge`);
+    expect(charge.billing_details).toMatchObject({
+      ...details, address: { ...details.address, line2: null, state: null },
+    });
+    expect(charge.payment_method_details.card.checks).toMatchObject({
+      address_line1_check: 'pass', address_postal_code_check: 'fail',
+    });
   });
 });
 
