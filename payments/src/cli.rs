@@ -90,6 +90,10 @@ pub struct Serve {
     #[arg(long, env = "PAYMENTS_QUEUE_WORKERS", default_value_t = 16,
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub queue_workers: u32,
+    /// How long the vault is asked about a token before one is accepted, milliseconds.
+    #[arg(long, env = "PAYMENTS_QUEUE_FORESIGHT_MS", default_value_t = 25,
+          value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub queue_foresight_ms: u64,
     /// A proxy of yours whose `X-Forwarded-For` says who the client is (repeat for several).
     #[arg(
         long = "trusted-proxy",

@@ -1,7 +1,5 @@
 //! Exchanges at the vault: a payment method's card becomes the right to send it once (a grant), or a stored card.
 
-use std::time::Duration;
-
 use vault_api::keys::hex;
 use vault_api::tokens::{CardSummary, Exchange, Exchanged, Purpose, Store, StoredCard};
 use vault_api::{Token, TokenName};
@@ -12,9 +10,6 @@ use crate::intents::Intent;
 use crate::payment_methods::{PaymentMethod, holds_no_card};
 use crate::three_ds::Authentication;
 use crate::vault::Failure;
-
-/// Who wants to be answered at once does not wait longer for the vault than this.
-const FORESIGHT: Duration = Duration::from_millis(25);
 
 /// A grant for the intent, and with `setup_future_usage` a stored card that becomes active with the approval.
 ///
@@ -118,7 +113,7 @@ pub async fn foresee(
         return Ok(None);
     };
     let asking = app.vault.lookup_token(&method.owner.merchant, &token);
-    let code = match tokio::time::timeout(FORESIGHT, asking).await {
+    let code = match tokio::time::timeout(app.queue.foresight, asking).await {
         Ok(Ok(found)) => match (found.status.as_str(), found.card) {
             ("expired" | "revoked", _) => "token_expired",
             ("exchanged", _) if is_first => "token_already_used",

@@ -53,6 +53,7 @@ mod webhooks;
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser as _;
 use service::Clock;
@@ -203,7 +204,11 @@ fn build(serve: &Serve, stop: &Stop) -> anyhow::Result<App> {
         metrics: Metrics::default(),
         deliver: tokio::sync::Notify::new(),
         resolve: tokio::sync::Notify::new(),
-        queue: queue::Queue::new(serve.queue_limit, serve.queue_workers),
+        queue: queue::Queue::new(
+            serve.queue_limit,
+            serve.queue_workers,
+            Duration::from_millis(serve.queue_foresight_ms),
+        ),
         keys: app::KeyCache::default(),
         webhook_loopback: serve.webhook_loopback,
         traces: serve

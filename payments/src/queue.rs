@@ -49,15 +49,18 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct Queue {
     limit: i64,
     workers: usize,
+    /// How long the vault is waited for before the answer.
+    pub foresight: Duration,
     bell: Notify,
 }
 
 impl Queue {
     /// At most `limit` confirmations wait, in all processes together; this one works on `workers` at once.
-    pub fn new(limit: u32, workers: u32) -> Self {
+    pub fn new(limit: u32, workers: u32, foresight: Duration) -> Self {
         Self {
             limit: i64::from(limit),
             workers: workers as usize,
+            foresight,
             bell: Notify::new(),
         }
     }

@@ -74,6 +74,104 @@ test('published test cards: paid by name, again and again, declined, attached, s
   );
 });
 
+/** Looks until it is so, as who has no webhook does. */
+async function until(look, isDone) {
+  const end = Date.now() + 20_000;
+  for (;;) {
+    const seen = await look();
+    if (isDone(seen)) return seen;
+    assert.ok(Date.now() < end, JSON.stringify(seen));
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+}
+
+test('the aliases of test cards do what Stripe documents', async () => {
+  const pay = (alias, more) => stripe.paymentIntents.create({
+    amount: freshAmount(), currency: 'usd', confirm: true, payment_method: alias, ...more,
+  });
+  // The money is there at once; that of another card in two days.
+  for (const [alias, status] of [
+    ['pm_card_bypassPending', 'available'], ['pm_card_bypassPendingInternational', 'available'], ['pm_card_visa', 'pending'],
+  ]) {
+    const paid = await pay(alias, { expand: ['latest_charge.balance_transaction'] });
+    assert.equal(paid.latest_charge.balance_transaction.status, status, alias);
+  }
+  for (const [alias, code, reason] of [
+    ['pm_card_chargeDeclined', 'card_declined', 'generic_decline'],
+    ['pm_card_visa_chargeDeclined', 'card_declined', 'generic_decline'],
+    ['pm_card_chargeDeclinedInsufficientFunds', 'card_declined', 'insufficient_funds'],
+    ['pm_card_chargeDeclinedLostCard', 'card_declined', 'lost_card'],
+    ['pm_card_chargeDeclinedStolenCard', 'card_declined', 'stolen_card'],
+    ['pm_card_chargeDeclinedExpiredCard', 'expired_card', 'expired_card'],
+    ['pm_card_chargeDeclinedIncorrectCvc', 'incorrect_cvc', 'incorrect_cvc'],
+    ['pm_card_chargeDeclinedProcessingError', 'processing_error', 'processing_error'],
+    ['pm_card_radarBlock', 'card_declined', 'fraudulent'],
+  ]) {
+    await assert.rejects(pay(alias), { type: 'StripeCardError', code, decline_code: reason }, alias);
+  }
+  // It is kept, and fails whenever it is charged.
+  const customer = await stripe.customers.create();
+  const kept = await stripe.paymentMethods.attach('pm_card_chargeCustomerFail', { customer: customer.id });
+  await assert.rejects(pay(kept.id, { customer: customer.id }), { code: 'card_declined' });
+  // The bank asks the buyer; who is not there cannot be asked.
+  const asked = await pay('pm_card_authenticationRequired', { return_url: 'https://shop.example/return' });
+  assert.equal(asked.status, 'requires_action');
+  await assert.rejects(
+    pay('pm_card_authenticationRequired', { off_session: true, error_on_requires_action: true }),
+    { code: 'authentication_required' },
+  );
+  for (const [alias, line1, postal] of [
+    ['pm_card_avsFail', 'fail', 'fail'], ['pm_card_avsLine1Fail', 'fail', 'pass'], ['pm_card_avsZipFail', 'pass', 'fail'],
+  ]) {
+    const method = await stripe.paymentMethods.create({
+      type: 'card', card: { token: alias.replace('pm_card_', 'tok_') },
+      billing_details: { address: { line1: '1 Main St', postal_code: '12345' } },
+    });
+    const { latest_charge: charge } = await pay(method.id, { expand: ['latest_charge'] });
+    const { checks } = charge.payment_method_details.card;
+    assert.deepEqual([checks.address_line1_check, checks.address_postal_code_check], [line1, postal], alias);
+  }
+  const { latest_charge: risky } = await pay('pm_card_riskLevelElevated', { expand: ['latest_charge'] });
+  assert.equal(risky.outcome.risk_level, 'elevated');
+  // A question of the holder's bank, and a chargeback.
+  for (const [alias, status] of [['pm_card_createDisputeInquiry', 'warning_needs_response'], ['pm_card_createDispute', 'needs_response']]) {
+    const paid = await pay(alias);
+    const { data } = await until(() => stripe.disputes.list({ payment_intent: paid.id }), ({ data: [first] }) => first);
+    assert.equal(data[0].status, status, alias);
+  }
+});
+
+test('a confirmation that is answered at once, and completed by a worker', async () => {
+  const early = { headers: { Prefer: 'respond-async' } };
+  const amount = freshAmount();
+  const accepted = await stripe.paymentIntents.create({ amount, currency: 'usd', confirm: true, ...(await card()) }, early);
+  assert.equal(accepted.lastResponse.statusCode, 202);
+  assert.equal(accepted.lastResponse.headers['preference-applied'], 'respond-async');
+  assert.equal(accepted.status, 'processing');
+  const settled = (id) => until(() => stripe.paymentIntents.retrieve(id), ({ status }) => status !== 'processing');
+  assert.equal((await settled(accepted.id)).status, 'succeeded');
+  assert.equal((await booked(amount)).length, 1);
+  const intent = await stripe.paymentIntents.create({ amount: freshAmount(), currency: 'usd' });
+  await stripe.paymentIntents.confirm(intent.id, await card('4000000000009995'), early);
+  const declined = await settled(intent.id);
+  assert.equal(declined.status, 'requires_payment_method');
+  assert.equal(declined.last_payment_error.decline_code, 'insufficient_funds');
+  const types = (await stripe.events.list({ limit: 100 })).data
+    .filter(({ data }) => data.object.id === accepted.id).map(({ type }) => type);
+  assert.deepEqual(types.sort(), ['payment_intent.created', 'payment_intent.processing', 'payment_intent.succeeded']);
+});
+
+test('a saved card is changed: metadata and billing details', async () => {
+  const customer = await stripe.customers.create();
+  const { id } = await stripe.paymentMethods.attach('pm_card_visa', { customer: customer.id });
+  const changed = await stripe.paymentMethods.update(id, {
+    metadata: { of: 'work' }, billing_details: { name: 'Jenny Rosen', address: { postal_code: '12345' } },
+  });
+  assert.equal(changed.metadata.of, 'work');
+  assert.equal(changed.billing_details.address.postal_code, '12345');
+  assert.equal((await stripe.paymentMethods.retrieve(id)).billing_details.name, 'Jenny Rosen');
+});
+
 test('decline: a StripeCardError, and the intent takes another card', async () => {
   const amount = freshAmount();
   const declined = stripe.paymentIntents.create({

@@ -1,6 +1,7 @@
 """What merchants' code does with the official SDK for Python."""
 
 import queue
+import time
 import unittest
 import uuid
 
@@ -33,6 +34,20 @@ class Scenarios(unittest.TestCase):
         self.assertEqual(intent.status, "requires_payment_method")
         paid = api.payment_intents.confirm(intent.id, {"payment_method": made.id})
         self.assertEqual(paid.status, "succeeded")
+
+    def test_answered_at_once(self):
+        amount = fresh_amount()
+        accepted = api.payment_intents.create(
+            {"amount": amount, "currency": "usd", "confirm": True, "payment_method_data": method()},
+            {"headers": {"Prefer": "respond-async"}},
+        )
+        self.assertEqual((accepted.last_response.code, accepted.status), (202, "processing"))
+        end = time.monotonic() + 20
+        while (intent := api.payment_intents.retrieve(accepted.id)).status == "processing":
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+        self.assertEqual((intent.status, intent.amount_received), ("succeeded", amount))
+        self.assertEqual(len(booked(amount)), 1)
 
     def test_decline(self):
         with self.assertRaises(stripe.CardError) as refused:
