@@ -32,21 +32,8 @@ pub struct Address {
 impl Billing {
     /// Takes `billing_details`.
     pub fn take(params: &mut Params) -> Result<Option<Box<Self>>, Error> {
-        let Some(mut said) = params.hash("billing_details")? else {
-            return Ok(None);
-        };
-        let mut billing = Self {
-            name: text(&mut said, "name")?,
-            email: text(&mut said, "email")?,
-            phone: text(&mut said, "phone")?,
-            address: Address::default(),
-        };
-        if let Some(mut address) = said.hash("address")? {
-            billing.address = Address::take(&mut address)?;
-            address.finish()?;
-        }
-        said.finish()?;
-        Ok(Some(Box::new(billing)))
+        let change = Change::take(params)?;
+        Ok(change.map(|change| Box::new(change.of(Self::default()))))
     }
 
     /// What AVS compares, if there is any of it.
@@ -73,33 +60,82 @@ impl Billing {
     }
 }
 
-impl Address {
-    fn take(said: &mut Params) -> Result<Self, Error> {
-        let address = Self {
-            line1: text(said, "line1")?,
-            line2: text(said, "line2")?,
-            city: text(said, "city")?,
-            state: text(said, "state")?,
-            postal_code: text(said, "postal_code")?,
-            country: text(said, "country")?,
+/// What `billing_details` says: what it does not name stays, an empty text unsets.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    name: Said,
+    email: Said,
+    phone: Said,
+    line1: Said,
+    line2: Said,
+    city: Said,
+    state: Said,
+    postal_code: Said,
+    country: Said,
+}
+
+/// Nothing, or a text, or that there is none.
+type Said = Option<Option<String>>;
+
+impl Change {
+    /// Takes `billing_details`.
+    pub fn take(params: &mut Params) -> Result<Option<Self>, Error> {
+        let Some(mut said) = params.hash("billing_details")? else {
+            return Ok(None);
         };
-        let is_code =
-            |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
-        if address.country.as_ref().is_some_and(|code| !is_code(code)) {
-            let message = "Country must be a two-letter ISO 3166 code in capitals.";
-            let name = said.name_of("country");
-            return Err(Refusal::new("country_code_invalid", message)
-                .param(name)
-                .into());
+        let mut change = Self {
+            name: text(&mut said, "name")?,
+            email: text(&mut said, "email")?,
+            phone: text(&mut said, "phone")?,
+            ..Self::default()
+        };
+        if let Some(mut address) = said.hash("address")? {
+            change.line1 = text(&mut address, "line1")?;
+            change.line2 = text(&mut address, "line2")?;
+            change.city = text(&mut address, "city")?;
+            change.state = text(&mut address, "state")?;
+            change.postal_code = text(&mut address, "postal_code")?;
+            change.country = country(&mut address)?;
+            address.finish()?;
         }
-        Ok(address)
+        said.finish()?;
+        Ok(Some(change))
+    }
+
+    /// What becomes of these.
+    pub fn of(self, before: Billing) -> Billing {
+        let address = before.address;
+        Billing {
+            name: self.name.unwrap_or(before.name),
+            email: self.email.unwrap_or(before.email),
+            phone: self.phone.unwrap_or(before.phone),
+            address: Address {
+                line1: self.line1.unwrap_or(address.line1),
+                line2: self.line2.unwrap_or(address.line2),
+                city: self.city.unwrap_or(address.city),
+                state: self.state.unwrap_or(address.state),
+                postal_code: self.postal_code.unwrap_or(address.postal_code),
+                country: self.country.unwrap_or(address.country),
+            },
+        }
     }
 }
 
-// An empty one is none. Braces are what the vault finds its places by.
-fn text(said: &mut Params, name: &str) -> Result<Option<String>, Error> {
-    let text = said.clearable(name, 200)?.flatten();
-    if text.as_ref().is_some_and(|text| text.contains(['{', '}'])) {
+fn country(said: &mut Params) -> Result<Said, Error> {
+    let country = text(said, "country")?;
+    let is_code = |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
+    if country.iter().flatten().any(|code| !is_code(code)) {
+        let message = "Country must be a two-letter ISO 3166 code in capitals.";
+        let refusal = Refusal::new("country_code_invalid", message);
+        return Err(refusal.param(said.name_of("country")).into());
+    }
+    Ok(country)
+}
+
+// Braces are what the vault finds its places by.
+fn text(said: &mut Params, name: &str) -> Result<Said, Error> {
+    let text = said.clearable(name, 200)?;
+    if text.iter().flatten().any(|text| text.contains(['{', '}'])) {
         let name = said.name_of(name);
         let message = format!("'{name}' may hold no braces.");
         return Err(Refusal::plain(message).param(name).into());

@@ -4,12 +4,12 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::{Tx, params};
 use vault_api::tokens::StoredCard;
 
 use crate::app::{App, Owner};
-use crate::billing::Fresh;
+use crate::billing::{Change, Fresh};
 use crate::customers::{self, Customer};
 use crate::error::{Error, Refusal};
 use crate::events;
@@ -18,6 +18,7 @@ use crate::http::call::Call;
 use crate::http::expand::Expand;
 use crate::http::idempotency;
 use crate::http::pages::{self, Listed, Page};
+use crate::http::params::merge_metadata;
 use crate::intents::confirm::method_id;
 use crate::payment_methods::{
     COLUMNS, PaymentMethod, published_token, remember_card, remember_stored_card,
@@ -145,6 +146,51 @@ pub fn give(tx: &mut Tx<'_>, owner: &Owner, id: &str, customer: &str) -> Result<
         check_attachable(&load(tx, owner, id)?, customer)?;
     }
     Ok(moved == 1)
+}
+
+/// `POST /v1/payment_methods/{id}`: metadata and billing details of a customer's card. Its expiry is the vault's.
+pub async fn update(Path(id): Path<String>, call: Call) -> Response {
+    idempotency::run(call, "pmu", |mut call, _| async move {
+        let said = call.params.metadata()?;
+        let change = Change::take(&mut call.params)?;
+        let expand = Expand::parse(&mut call.params)?;
+        call.params.finish()?;
+        let Call {
+            app, owner, origin, ..
+        } = call;
+        let (shared, now_ms) = (app.clone(), app.clock.now_ms());
+        let write = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+            let mut method = load(tx, &owner, &id)?;
+            if method.customer.is_none() {
+                let message =
+                    "You must save this PaymentMethod to a customer before you can update it.";
+                return Err(Refusal::plain(message).param("payment_method").into());
+            }
+            merge_metadata(&mut method.metadata, said.clone())?;
+            if let Some(change) = change.clone() {
+                method.billing = Some(change.of(method.billing.take().unwrap_or_default()));
+            }
+            tx.execute(
+                "update payment_methods set metadata = $2, billing_details = $3 where id = $1",
+                params![
+                    &id,
+                    json!(method.metadata).to_string(),
+                    method
+                        .billing
+                        .as_ref()
+                        .map(|billing| json!(billing).to_string()),
+                ],
+            )?;
+            let object = method.object();
+            let kind = "payment_method.updated";
+            events::emit(tx, &owner, kind, object.clone(), &origin, now_ms)?;
+            expand.apply(tx, &shared, &owner, object)
+        };
+        let updated = app.store.write(write).await?;
+        app.deliver.notify_one();
+        Ok(updated)
+    })
+    .await
 }
 
 /// `POST /v1/payment_methods/{id}/detach`

@@ -2,7 +2,7 @@
 
 use super::routes::Route;
 use super::words::{
-    CARD, CONFIRMATION, EVIDENCE, EXPAND, LIST, METHOD, PAGE, SETUP, WORDS_OF_INTENT,
+    BILLING, CARD, CONFIRMATION, EVIDENCE, EXPAND, LIST, METHOD, PAGE, SETUP, WORDS_OF_INTENT,
 };
 use crate::checkout::{self, page as hosted};
 use crate::disputes;
@@ -146,6 +146,12 @@ fn methods() -> Vec<Route> {
             .answers("list"),
         Route::get("/v1/payment_methods/{id}", payment_methods::retrieve)
             .does("Retrieves a PaymentMethod.")
+            .takes(EXPAND)
+            .answers("payment_method"),
+        Route::post("/v1/payment_methods/{id}", saved_cards::update)
+            .does("Changes the metadata and the billing details of a customer's card.")
+            .takes(BILLING)
+            .takes("metadata:metadata")
             .takes(EXPAND)
             .answers("payment_method"),
         Route::post("/v1/payment_methods/{id}/attach", saved_cards::attach)

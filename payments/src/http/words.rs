@@ -9,6 +9,9 @@ pub const LIST: &str = "created:time limit:1..100 starting_after ending_before e
 /// A card of the vault, as a payment method is made of it.
 pub const CARD: &str = "type:card! card{token:200!}! billing_details{name:200? email:200? phone:200? address{line1:200? \
     line2:200? city:200? state:200? postal_code:200? country:200?}}";
+/// Who pays, and where they live.
+pub const BILLING: &str = "billing_details{name:200? email:200? phone:200? address{line1:200? line2:200? city:200? \
+    state:200? postal_code:200? country:200?}}";
 /// What is paid with: a payment method, or what one is made of.
 pub const METHOD: &str = "payment_method payment_method_data{type:card! card{token:200!}! billing_details{name:200? \
     email:200? phone:200? address{line1:200? line2:200? city:200? state:200? postal_code:200? country:200?}}}";

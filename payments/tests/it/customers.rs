@@ -9,6 +9,7 @@ use crate::world::{World, on_both_stores, shows_a_card};
 on_both_stores!(
     a_customer_lives,
     an_attached_card_is_paid_with_again,
+    a_saved_card_is_changed,
     a_security_code_goes_with_a_saved_card_alone,
     a_card_is_kept_by_its_payment,
     a_card_that_was_not_approved_is_not_kept,
@@ -325,6 +326,72 @@ async fn another_merchants_customer_is_missing(world: World) {
         let path = format!("/v1/payment_methods/{id}/detach");
         assert_eq!(call(Method::POST, path, "").await.status, 404);
     }
+    world.finish().await;
+}
+
+async fn a_saved_card_is_changed(world: World) {
+    let token = world.token(Card::Approves);
+    let form = [
+        ("type", "card"),
+        ("card[token]", token.as_str()),
+        ("metadata[a]", "1"),
+        ("metadata[b]", "2"),
+        ("billing_details[name]", "Jenny Rosen"),
+        ("billing_details[address][line1]", "1 Main St"),
+        ("billing_details[address][postal_code]", "12345"),
+    ];
+    let method = world.post("/v1/payment_methods", &form).await.ok().id();
+    let path = format!("/v1/payment_methods/{method}");
+    let refused = world.post(&path, &[("metadata[a]", "3")]).await;
+    assert_eq!(
+        (refused.status, &refused.json["error"]["param"]),
+        (400, &"payment_method".into())
+    );
+    let customer = world.customer().await;
+    let attach = format!("{path}/attach");
+    world.post(&attach, &[("customer", &customer)]).await.ok();
+    let change = [
+        ("metadata[a]", "3"),
+        ("metadata[b]", ""),
+        ("billing_details[name]", ""),
+        ("billing_details[email]", "jenny@example.com"),
+        ("billing_details[address][postal_code]", "54321"),
+        ("expand[]", "customer"),
+    ];
+    let changed = world.post_as("k", &path, &change).await.ok();
+    assert_eq!(changed.json["customer"]["id"], customer.as_str());
+    assert_eq!(changed.json["metadata"], serde_json::json!({ "a": "3" }));
+    let told = serde_json::json!({
+        "name": null, "email": "jenny@example.com", "phone": null, "tax_id": null,
+        "address": { "line1": "1 Main St", "line2": null, "city": null, "state": null,
+                     "postal_code": "54321", "country": null },
+    });
+    assert_eq!(changed.json["billing_details"], told);
+    let again = world.post_as("k", &path, &change).await.ok();
+    assert_eq!(again.text, changed.text);
+    let shown = world.get(&path).await.ok();
+    assert_eq!(shown.json["billing_details"], told);
+    let events = world
+        .get("/v1/events?type=payment_method.updated")
+        .await
+        .ok();
+    assert_eq!(events.json["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(events.json["data"][0]["data"]["object"], shown.json);
+    // The expiry is the vault's, and what is no address is none.
+    let refused = world.post(&path, &[("card[exp_year]", "2041")]).await;
+    assert_eq!((refused.status, refused.code()), (400, "parameter_unknown"));
+    let refused = world
+        .post(&path, &[("billing_details[address][country]", "xx")])
+        .await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (400, "country_code_invalid")
+    );
+    assert_eq!(world.get(&path).await.ok().text, shown.text);
+    let missing = world
+        .post("/v1/payment_methods/pm_nobodys", &[("metadata[a]", "3")])
+        .await;
+    assert_eq!((missing.status, missing.code()), (404, "resource_missing"));
     world.finish().await;
 }
 
