@@ -23,6 +23,45 @@ const LISTED: Listed = Listed {
                      where d.event = events.id and d.state = 'pending')",
 };
 
+/// Every type there is.
+pub const KINDS: &[&str] = &[
+    "charge.captured",
+    "charge.dispute.closed",
+    "charge.dispute.created",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.updated",
+    "charge.expired",
+    "charge.failed",
+    "charge.refunded",
+    "charge.succeeded",
+    "checkout.session.completed",
+    "checkout.session.expired",
+    "customer.created",
+    "customer.deleted",
+    "customer.updated",
+    "payment_intent.amount_capturable_updated",
+    "payment_intent.canceled",
+    "payment_intent.created",
+    "payment_intent.payment_failed",
+    "payment_intent.processing",
+    "payment_intent.requires_action",
+    "payment_intent.succeeded",
+    "payment_method.attached",
+    "payment_method.detached",
+    "payment_method.updated",
+    "refund.created",
+    "refund.failed",
+    "refund.updated",
+    "review.closed",
+    "review.opened",
+    "setup_intent.canceled",
+    "setup_intent.created",
+    "setup_intent.requires_action",
+    "setup_intent.setup_failed",
+    "setup_intent.succeeded",
+];
+
 /// Writes an event about `object` and puts its deliveries.
 pub fn emit(
     tx: &mut Tx<'_>,
@@ -32,6 +71,7 @@ pub fn emit(
     origin: &Origin,
     now_ms: i64,
 ) -> Result<(), Error> {
+    debug_assert!(KINDS.contains(&kind), "an event that no list has: {kind}");
     let listeners = endpoints::listening(tx, owner, kind)?;
     let id = ordered_id("evt");
     let body = json!({
