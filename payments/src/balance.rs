@@ -75,7 +75,10 @@ impl<'a> Movement<'a> {
         tx.execute(
             "insert into balance_transactions (id, merchant, livemode, created_ms, type, source, currency, amount, fee,
                  net, available_on, description, step, exchange_rate, rate_source, presented_amount, presented_currency)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+                 case when exists (select 1 from charges c join payment_methods m on m.id = c.payment_method
+                                   where c.id = $6 and m.available_at_once = 1) then cast($18 as bigint) else cast($11 as bigint) end,
+                 $12, $13, $14, $15, $16, $17)",
             params![
                 ordered_id("txn"),
                 &self.owner.merchant,
@@ -94,6 +97,7 @@ impl<'a> Movement<'a> {
                 self.rate.map(|rate| rate.source.clone()),
                 self.rate.map(|_| self.amount),
                 self.rate.map(|_| self.currency.to_owned()),
+                now,
             ],
         )?;
         Ok(())

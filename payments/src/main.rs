@@ -105,6 +105,10 @@ const MIGRATIONS: &[Migration] = &[
     ("0016_indexes", include_str!("schema/0016_indexes.sql")),
     ("0017_billing", include_str!("schema/0017_billing.sql")),
     ("0018_queued", include_str!("schema/0018_queued.sql")),
+    (
+        "0019_available_at_once",
+        include_str!("schema/0019_available_at_once.sql"),
+    ),
 ];
 
 fn main() -> anyhow::Result<()> {

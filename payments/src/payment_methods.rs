@@ -224,6 +224,15 @@ pub fn remember_stored_card(tx: &mut Tx<'_>, id: &str, stored: &str) -> Result<(
     Ok(())
 }
 
+/// What its payments bring is available at once: it is a test card.
+pub fn remember_available_at_once(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
+    tx.execute(
+        "update payment_methods set available_at_once = 1 where id = $1",
+        params![id],
+    )?;
+    Ok(())
+}
+
 /// The card was not approved: the token goes, and with it the stored card that an approval would have made active.
 pub fn forget_token(tx: &mut Tx<'_>, id: &str) -> Result<(), Error> {
     tx.execute(

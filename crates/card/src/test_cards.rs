@@ -62,6 +62,12 @@ pub fn risk(digits: &str) -> Option<Risk> {
     }
 }
 
+/// Whether what a charge of this test number brings is available at once, as Stripe's documentation has it.
+#[must_use]
+pub fn is_available_at_once(digits: &str) -> bool {
+    matches!(digits, "4000000000000077" | "4000003720000278")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +102,18 @@ mod tests {
             ("4242424242424242", None),
         ] {
             assert_eq!(risk(n), expected, "{n}");
+            assert!(is_test_number(n), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_few_test_numbers_are_available_at_once() {
+        for (n, expected) in [
+            ("4000000000000077", true),
+            ("4000003720000278", true),
+            ("4242424242424242", false),
+        ] {
+            assert_eq!(is_available_at_once(n), expected, "{n}");
             assert!(is_test_number(n), "{n}");
         }
     }

@@ -175,6 +175,12 @@ impl Pan {
     pub fn test_risk(&self) -> Option<card::test_cards::Risk> {
         card::test_cards::risk(self.0.as_str())
     }
+
+    /// Whether this is a published test number of which the money is available at once.
+    #[must_use]
+    pub fn test_available_at_once(&self) -> bool {
+        card::test_cards::is_available_at_once(self.0.as_str())
+    }
 }
 
 impl Cvv {

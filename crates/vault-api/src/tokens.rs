@@ -276,6 +276,9 @@ pub struct Exchanged {
     /// Test mode only: the risk that the published test number stands for, when it is not a normal one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_risk: Option<TestRisk>,
+    /// Test mode only: the published test number is one of which the money is available at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test_available_at_once: bool,
 }
 
 /// What a published test number stands for.

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::attempts::Attempt;
 use crate::conversion;
 use crate::error::Error;
-use crate::payment_methods::{remember_card, remember_stored_card};
+use crate::payment_methods::{remember_available_at_once, remember_card, remember_stored_card};
 use crate::risk::{self, Assessment};
 use crate::routing::{self, limits};
 use crate::three_ds::{self, Authentication};
@@ -36,6 +36,7 @@ pub struct Beginning {
     /// What the card is counted by.
     counted: Option<String>,
     test_risk: Option<TestRisk>,
+    available_at_once: bool,
 }
 
 impl Beginning {
@@ -53,6 +54,7 @@ impl Beginning {
             card,
             stored: exchanged.stored_card.as_ref().map(|card| card.id.clone()),
             test_risk: exchanged.test_risk,
+            available_at_once: exchanged.test_available_at_once,
         }
     }
 
@@ -102,6 +104,9 @@ impl Beginning {
         let inserted = self.paying.is_new && method.insert(tx)?;
         if !inserted {
             remember_card(tx, &method.id, &self.card)?;
+        }
+        if self.available_at_once {
+            remember_available_at_once(tx, &method.id)?;
         }
         if let Some(stored) = &self.stored {
             remember_stored_card(tx, &method.id, stored)?;

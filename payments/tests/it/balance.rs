@@ -11,6 +11,7 @@ on_both_stores!(
     fees_come_off_what_is_captured,
     a_refused_refund_gives_the_balance_back,
     another_merchants_balance_is_not_seen,
+    a_test_card_brings_money_at_once,
 );
 
 async fn fees_come_off_what_is_captured(world: World) {
@@ -118,5 +119,29 @@ async fn another_merchants_balance_is_not_seen(world: World) {
         .await
         .ok();
     assert_eq!(balance.json["pending"].as_array().map(Vec::len), Some(0));
+    world.finish().await;
+}
+
+// Sold at once or captured later; the usual card's money comes in two days.
+async fn a_test_card_brings_money_at_once(world: World) {
+    let later = [("capture_method", "manual"), ("expand[]", "latest_charge")];
+    let now = [("expand[]", "latest_charge.balance_transaction")];
+    let paid = world.pay(10_000, Card::AvailableAtOnce, &now).await.ok();
+    let moved = &paid.json["latest_charge"]["balance_transaction"];
+    assert_eq!(
+        (&moved["status"], &moved["available_on"]),
+        (&"available".into(), &moved["created"])
+    );
+    let held = world.pay(5_000, Card::AvailableAtOnce, &later).await.ok();
+    let capture = format!("/v1/payment_intents/{}/capture", held.id());
+    world.post(&capture, &[]).await.ok();
+    world.pay(2_000, Card::Approves, &[]).await.ok();
+    let balance = world.get("/v1/balance").await.ok().json;
+    // 320, 175 and 88 are the fees.
+    assert_eq!(
+        balance["available"][0]["amount"],
+        10_000 - 320 + 5_000 - 175
+    );
+    assert_eq!(balance["pending"][0]["amount"], 2_000 - 88);
     world.finish().await;
 }

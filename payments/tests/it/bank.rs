@@ -41,6 +41,8 @@ pub enum Card {
     Wants(Asked),
     /// It approves, and the vault says that the number stands for this risk.
     Risky(&'static str),
+    /// It approves, and the vault says that the money is available at once.
+    AvailableAtOnce,
     /// It approves, and says this of the security code and of the address.
     Checks(&'static str, &'static str),
     /// It approves without; asked, the issuer answers like this.
@@ -339,6 +341,9 @@ async fn exchange(
     }
     if let Card::Risky(risk) = row.card {
         answer["test_risk"] = json!(risk);
+    }
+    if row.card == Card::AvailableAtOnce {
+        answer["test_available_at_once"] = json!(true);
     }
     if storage || body.store.is_some() {
         let id = row

@@ -228,17 +228,20 @@ async fn expired_revoked_and_foreign_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exchange_says_what_risk_a_test_number_stands_for() {
+async fn an_exchange_says_what_a_test_number_stands_for() {
     on_each_store(|vault| async move {
-        for (number, risk) in [
-            ("4100000000000019", Some("highest")),
-            ("4000000000009235", Some("elevated")),
-            ("4242424242424242", None),
+        for (number, risk, at_once) in [
+            ("4100000000000019", Some("highest"), None),
+            ("4000000000009235", Some("elevated"), None),
+            ("4000000000000077", None, Some(true)),
+            ("4242424242424242", None, None),
         ] {
             let token = vault.token(number).await;
             let exchanged = vault.exchange(&payment(&token, 100), "k").await;
             assert_eq!(exchanged.status, 200, "{}", exchanged.text);
             assert_eq!(exchanged.json["test_risk"].as_str(), risk, "{number}");
+            let available = &exchanged.json["test_available_at_once"];
+            assert_eq!(available.as_bool(), at_once, "{number}");
         }
     })
     .await;

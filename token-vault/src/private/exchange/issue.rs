@@ -33,7 +33,9 @@ impl Work {
             let secrets = self.app.root.secrets();
             secrets.fingerprint(&self.actor.merchant, &opened.number)
         });
+        let is_test = self.mode == Mode::Test.as_str();
         let test_risk = self.test_risk(opened);
+        let test_available_at_once = is_test && opened.number.test_available_at_once();
         let stored_card = self.store_card(tx, &tenant, opened, card)?;
         let Some(grant) = grant else {
             return Ok(Exchanged {
@@ -42,6 +44,7 @@ impl Work {
                 card: card.clone(),
                 fingerprint,
                 test_risk,
+                test_available_at_once,
             });
         };
         let pending = stored_card
@@ -88,6 +91,7 @@ impl Work {
             card: card.clone(),
             fingerprint,
             test_risk,
+            test_available_at_once,
         })
     }
 
