@@ -44,5 +44,7 @@ card.update({ title: 'Other' });
 cardseal.confirmCardPayment('pi_1_secret_1').then((result) => result.paymentIntent.status);
 // @ts-expect-error a number has no place on a page
 cardseal.confirmCardPayment('pi_1_secret_1', { payment_method: { card: { number: '4242' } } });
+// @ts-expect-error Stripe's name for it is postal_code
+cardseal.confirmCardPayment('pi_1_secret_1', { payment_method: { card, billing_details: { address: { zip: '12345' } } } });
 // @ts-expect-error the amount is the server's to say
 cardseal.confirmCardPayment('pi_1_secret_1', { amount: 1 });

@@ -35,7 +35,7 @@ export const complete = (event: CardEvents['change']): boolean => event.complete
 export async function confirm(secret: string, card: CardElement, cardseal: Cardseal): Promise<string> {
   const { paymentIntent, error } = await cardseal.confirmCardPayment(
     secret,
-    { payment_method: { card, billing_details: { name: 'A Holder' } }, setup_future_usage: 'off_session' },
+    { payment_method: { card, billing_details: { name: 'A Holder', address: { postal_code: '12345', country: 'US' } } }, setup_future_usage: 'off_session' },
     { handleActions: true, signal: AbortSignal.timeout(60_000) },
   );
   if (error) return error.decline_code ?? error.payment_intent?.status ?? error.code;
