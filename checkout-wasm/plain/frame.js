@@ -2,9 +2,9 @@
  * The frame without WebAssembly: it takes over the form that the document brought, with what was typed meanwhile, and does
  * for it what `src/browser/frame.rs` does. The last of the files that the build makes one script of.
  *
- * `parts` are the functions of the document's own script that both share: what seals, posts, watches, dresses and labels.
+ * `front` is the document's first script, which both serve; `parts` are the functions of its second that both share, which
+ * seal and post.
  */
-import { Channel } from "./channel.js";
 import { editCvc, editExpiry, editNumber } from "./edit.js";
 import { ASKED_AS, CARD_FIELDS, faultOfCode, FIELDS, fieldOf, Form, say, sayFault } from "./form.js";
 import {
@@ -25,6 +25,7 @@ import { Refusal, Vault } from "./vault.js";
 /** What the page may say at most, in bytes. */
 const MAX_MESSAGE = 500;
 
+const { front } = globalThis;
 const { parts } = document.querySelector("script[src]");
 const query = new URLSearchParams(location.search);
 const key = query.get("key") ?? "";
@@ -36,7 +37,6 @@ const isCard = !isSplit && layout !== "cvc";
 const groups = isSplit ? FIELDS.map((field) => [field]) : [isCard ? CARD_FIELDS : ["cvc"]];
 
 const form = new Form(mode, layout === "cvc");
-const channel = new Channel();
 const vault = new Vault(key, parts);
 /** The document that each field's input is in. */
 const documents = {};
@@ -44,7 +44,7 @@ const documents = {};
 const digitsBefore = {};
 /** The facts that the page knows, in a split form each field's. */
 const told = {};
-let options = {};
+const options = {};
 let words = {};
 let message = "";
 let looks = 0;
@@ -56,7 +56,7 @@ const pageOf = (field) => (documents[field]?.defaultView ? documents[field] : un
 const inputOf = (field) => pageOf(field)?.getElementById(field);
 const valueOf = (field) => inputOf(field)?.value ?? "";
 /** Which field of a split form a message is about; else the form. */
-const of = (fields) => (isSplit ? { field: fields[0] } : {});
+const of = (fields) => (isSplit ? fields[0] : undefined);
 
 const read = () =>
   form.read(
@@ -128,22 +128,21 @@ function show() {
 function showExtras() {
   for (const field of ["name", "postal"].filter(pageOf)) {
     const fault = form.shown(field);
-    parts.mark(pageOf(field), field, fault ? inWords(fault) : "");
+    front.mark(pageOf(field), field, fault ? inWords(fault) : "");
   }
   const choices = form.choices().map(({ id, name }) => [id, name]);
   if (!pageOf("number") || offered === (offered = choices.join())) return;
-  parts.offer(pageOf("number"), choices, form.network()?.id ?? "");
+  front.offer(pageOf("number"), choices, form.network()?.id ?? "");
 }
 
 function tellChange() {
-  if (!channel.isOpen) return;
-  for (const fields of groups) {
+  for (const fields of groups.filter(([field]) => pageOf(field))) {
     const facts = factsOf(fields);
     const now = JSON.stringify(facts);
     if (told[fields[0]] === now) continue;
     told[fields[0]] = now;
     if (facts.error) facts.error.message = inWords(facts.error.code);
-    channel.tell("change", { ...of(fields), facts });
+    front.tell("change", of(fields), { facts });
   }
 }
 
@@ -203,8 +202,7 @@ function picked({ id, value }) {
   }
 }
 
-function listen(page, fields) {
-  const isInside = ({ relatedTarget }) => Boolean(relatedTarget);
+function listen(page) {
   const fieldAt = ({ target }) => FIELDS.find((field) => field === target.id);
   page.addEventListener("input", (event) => {
     const field = fieldAt(event);
@@ -212,55 +210,29 @@ function listen(page, fields) {
     if (field) typed(field, event.inputType);
     else picked(event.target);
   });
-  page.addEventListener("focusin", (event) => isInside(event) || channel.tell("focus", of(fields)));
   page.addEventListener("focusout", (event) => {
     const field = fieldAt(event);
-    if (field) {
-      form.left(field);
-      show();
-    }
-    if (!isInside(event)) channel.tell("blur", of(fields));
+    if (!field) return;
+    form.left(field);
+    show();
   });
-  page.addEventListener("keydown", ({ key }) => {
-    if (key === "Escape" || key === "Enter") channel.tell(key.toLowerCase(), of(fields));
-  });
-  parts.forget(page, (field) => clear([field]));
 }
 
 /** Takes over a document that holds these fields, with what was typed before there was anybody to read it. */
 function takeOver(fields, page) {
   for (const field of fields) documents[field] = page;
   if (isCard) documents.name = documents.postal = documents.save = page;
-  if (isSplit) parts.addDocument(page);
   // A page that came in the place of another has no networks to choose from yet.
   offered = "";
-  listen(page, fields);
+  listen(page);
   for (const field of fields) {
     digitsBefore[field] = 0;
     if (valueOf(field)) typed(field, "");
   }
   ask(form.asks, form.country);
-  if (channel.isOpen) greet(fields, page);
 }
 
-/** Shows a document to the page: it has its look, and reports itself. */
-function greet(fields, page) {
-  look(page, options);
-  parts.watch(
-    page,
-    (height) => channel.tell("height", { ...of(fields), height }),
-    (state) => channel.tell("visibility", { ...of(fields), state }),
-  );
-  channel.tell("ready", of(fields));
-}
-
-const refuse = (option) => channel.tell("refused", { option });
-
-/** Gives a document the look that the page asks for. */
-function look(page, asked) {
-  parts.dress(page, asked?.appearance, refuse);
-  for (const id of [...FIELDS, "country"]) page.getElementById(id)?.toggleAttribute("disabled", Boolean(asked?.disabled));
-}
+const refuse = (option) => front.tell("refused", undefined, { option });
 
 /** The brands of a list in the page's options. */
 function brandsIn(name) {
@@ -275,6 +247,7 @@ function brandsIn(name) {
 /** Takes the page's options: what the form asks for at once, its words when they are there. */
 async function heed(given) {
   Object.assign(options, given);
+  vault.bind(typeof options.session == "string" ? options.session : undefined);
   const asked = options.fields ?? {};
   const allowed = brandsIn("allowedBrands");
   const asks = {
@@ -285,11 +258,9 @@ async function heed(given) {
     allowed: allowed ? setOf(allowed) : null,
     preferred: (brandsIn("preferredNetwork") ?? []).slice(0, 4),
   };
-  const locale = typeof options.locale == "string" ? options.locale : undefined;
-  const regions = parts.localeOf(locale).split("-").slice(1);
-  ask(asks, [options.country, ...regions].map(parseCountry).find(Boolean));
+  ask(asks, parseCountry(front.countryOf(options)));
   const current = (looks += 1);
-  const loaded = await parts.loadWords(locale, options.words);
+  const loaded = await front.loadWords(options.locale, options.words);
   if (looks !== current) return;
   words = loaded;
   // What is wrong is said anew, and countries have other names.
@@ -297,7 +268,7 @@ async function heed(given) {
 }
 
 function ask(asks, country) {
-  parts.arrange(isCard && options.fields, country ?? "", isPostalNumeric(country));
+  front.arrange(isCard && options.fields, country ?? "", isPostalNumeric(country));
   const has = Object.entries(ASKED_AS).map(([field, name]) => [name, Boolean(pageOf(field))]);
   // Other layouts have the fields that have a document, and no more.
   form.ask(isCard ? asks : { ...asks, ...Object.fromEntries(has), country: false }, country);
@@ -305,25 +276,24 @@ function ask(asks, country) {
   show();
 }
 
-/** What the page may ask; `field` is the one it is about. */
+/** What there is to do, by `front.js` or for the page through it; `field` is the one it is about. */
 const COMMANDS = {
+  page: ({ field, page }) => {
+    const fields = groups.find((some) => !field || some.includes(field));
+    if (fields) takeOver(fields, page);
+  },
   focus: ({ field }) => {
     const fault = form.firstShown();
     focus(field ?? (fault ? fieldOf(fault) : groups[0][0]));
   },
-  blur: () => FIELDS.map(inputOf).forEach((input) => input && isFocused(input) && input.blur()),
   clear: ({ field }) => clear(field ? [field] : FIELDS),
-  // The page takes a field, or the form, away.
+  // The page takes a field, or the form, away: the inputs are empty already.
   leave: ({ field }) => {
-    clear(field ? [field] : FIELDS);
     if (!field) return;
     delete documents[field];
     ask(form.asks, form.country);
   },
-  update: ({ field, options: given }) => {
-    for (const [first] of groups) if ((!field || first === field) && pageOf(first)) look(pageOf(first), given);
-    heed(given);
-  },
+  update: ({ options: given }) => heed(given),
   validate: () => {
     form.submitted();
     show();
@@ -345,7 +315,6 @@ const COMMANDS = {
       show();
     }
   },
-  ping: () => channel.tell("pong"),
   tokenise: async ({ id, name }) => answer(id, await tokenise(name).catch((refused) => refused)),
 };
 
@@ -397,7 +366,7 @@ function answer(id, result) {
   if (!(result instanceof Error)) {
     // PCI DSS 3.3.1 in spirit: number and code have done their work, and nobody else shall read them here.
     clear(["number", "cvc"]);
-    channel.tell("token", { id, token: result });
+    front.tell("token", undefined, { id, token: result });
     return;
   }
   const { type, code, message } = result instanceof Refusal ? result : Refusal.failed();
@@ -407,29 +376,7 @@ function answer(id, result) {
     show();
   }
   const own = code === "network" ? say(words, "offline") : message || say(words, "failed");
-  channel.tell("token", { id, error: { type, code, message: fault ? inWords(fault) : own } });
+  front.tell("token", undefined, { id, error: { type, code, message: fault ? inWords(fault) : own } });
 }
 
-if (isSplit) {
-  parts.findSiblings((field, page) => {
-    if (FIELDS.includes(field) && documents[field] !== page) takeOver([field], page);
-  });
-} else {
-  takeOver(groups[0], document);
-}
-channel.open(
-  query.get("origin") ?? "",
-  (given) => {
-    if (!isSecureContext) {
-      // Without a secure context there is no WebCrypto, and without it no sealing.
-      channel.tell("loaderror", { reason: "insecure_context" });
-      return;
-    }
-    vault.bind(typeof given?.session == "string" ? given.session : undefined);
-    heed(given);
-    if (isSplit) channel.tell("ready");
-    for (const fields of groups) if (pageOf(fields[0])) greet(fields, pageOf(fields[0]));
-    tellChange();
-  },
-  (message) => COMMANDS[message.type](message),
-);
+front.serve((message) => COMMANDS[message.type](message));

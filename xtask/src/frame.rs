@@ -10,7 +10,7 @@ mod finish;
 mod glue;
 mod inputs;
 mod manifest;
-mod plain;
+mod scripts;
 mod tools;
 
 use std::fs;

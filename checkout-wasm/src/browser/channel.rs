@@ -1,41 +1,45 @@
-//! The channel to the page: one handshake, then a `MessageChannel` with two closed sets of messages.
+//! What the engine hears from the front of the frame (`front.js`) and what it tells the page through it: two closed sets
+//! of messages.
 //!
-//! The page is not trusted. It may ask what [`FromPage`] lists and hears what [`ToPage`] lists; a card value is in
-//! neither, but for the first digits of the number where the operator's rule for the key lets the page see them. The frame answers to its parent alone, under the origin that the vault checked and named in
-//! `frame-ancestors`, and takes one handshake per document.
-
-use std::cell::OnceCell;
+//! The page is not trusted. It may ask what [`Heard`] lists, as far as `front.js` lets it through, and hears what [`ToPage`]
+//! lists beside what `front.js` says itself; a card value is in neither, but for the first digits of the number where the
+//! operator's rule for the key lets the page see them.
 
 use card::Brand;
 use card::brand::Brands;
 use card::own::Kind;
-use js_sys::{Array, Object};
+use js_sys::Array;
 use wasm_bindgen::prelude::*;
-use web_sys::{MessageEvent, MessagePort, Window};
+use web_sys::Document;
 
-use super::object::{get, number, object, set, text};
+use super::object::{get, number, object, text};
 use crate::form::{Fault, Field, Form};
 
-/// The protocol this frame speaks.
-pub const PROTOCOL: f64 = 1.0;
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = front)]
+    fn serve(act: &JsValue);
+    #[wasm_bindgen(js_namespace = front)]
+    fn tell(kind: &str, field: Option<&str>, rest: &JsValue);
+}
 
-/// What the page may ask.
-pub enum FromPage {
+/// What there is to do: a document has come, or the page asks.
+pub enum Heard {
+    /// Take over this document, which has this field of a split form; else the form.
+    Page {
+        /// The field.
+        field: Option<Field>,
+        /// The document.
+        page: Document,
+    },
     /// Focus a field; else the first at fault, or the first.
     Focus(Option<Field>),
-    /// Give up the focus.
-    Blur,
-    /// Empty a field, or all.
+    /// Forget a field, or all: the inputs are empty already.
     Clear(Option<Field>),
-    /// The page takes a field, or the form, away.
+    /// The page takes a field, or the form, away: the inputs are empty already.
     Leave(Option<Field>),
-    /// Options have changed, of a field or of all.
-    Update {
-        /// Which field's.
-        field: Option<Field>,
-        /// All options.
-        options: JsValue,
-    },
+    /// Take these options, in which the documents are dressed already.
+    Update(JsValue),
     /// Say what is wrong, as at submit.
     Validate,
     /// Say these words below the fields.
@@ -49,19 +53,10 @@ pub enum FromPage {
         /// The holder's name, when the page asked for it.
         name: Option<String>,
     },
-    /// Say that you live.
-    Ping,
 }
 
 /// What the page hears; `of` is the field of a split form that it is about.
 pub enum ToPage<'a> {
-    /// The fields take keys.
-    Ready {
-        /// Which.
-        of: Option<Field>,
-    },
-    /// The fields cannot work here.
-    LoadError(&'static str),
     /// The form's facts, or a field's, and the first fault in words.
     Change {
         /// Which.
@@ -73,40 +68,6 @@ pub enum ToPage<'a> {
     },
     /// An option that is not one: the page's developer must know.
     Refused(&'a str),
-    /// The focus came in.
-    Focus {
-        /// Where.
-        of: Option<Field>,
-    },
-    /// The focus left.
-    Blur {
-        /// Where.
-        of: Option<Field>,
-    },
-    /// Escape was pressed.
-    Escape {
-        /// Where.
-        of: Option<Field>,
-    },
-    /// Enter was pressed: the page's form may submit.
-    Enter {
-        /// Where.
-        of: Option<Field>,
-    },
-    /// How high the form is.
-    Height {
-        /// Which.
-        of: Option<Field>,
-        /// CSS pixels.
-        height: f64,
-    },
-    /// Whether the buyer can see it: `visible`, `covered` or `offscreen`.
-    Visibility {
-        /// Which.
-        of: Option<Field>,
-        /// The word.
-        state: &'a str,
-    },
     /// A token, as the vault gave it.
     Token {
         /// The question's.
@@ -125,8 +86,6 @@ pub enum ToPage<'a> {
         /// What people read.
         message: &'a str,
     },
-    /// The frame lives.
-    Pong,
 }
 
 /// The facts of a form that the page may know.
@@ -177,100 +136,29 @@ impl Change {
     }
 }
 
-/// The port, once the page has shaken hands.
-#[derive(Default)]
-pub struct Channel(OnceCell<MessagePort>);
-
-impl Channel {
-    /// Says hello to `origin` and calls `on_connect` with the page's options at its first right answer, then
-    /// `on_message` for each message. Returns false when there is no parent to talk to.
-    pub fn open(
-        &'static self,
-        window: &Window,
-        origin: &str,
-        on_connect: impl Fn(JsValue) + 'static,
-        on_message: impl Fn(FromPage) + Clone + 'static,
-    ) -> bool {
-        let Ok(Some(parent)) = window.parent() else {
-            return false;
-        };
-        if Object::is(&parent, window) {
-            return false;
+/// From now on `act` gets whatever there is to do, first what waited.
+pub fn listen(act: impl Fn(Heard) + 'static) {
+    let listener = Closure::<dyn Fn(JsValue)>::new(move |message: JsValue| {
+        if let Some(heard) = Heard::read(&message) {
+            act(heard);
         }
-        let from = parent.clone();
-        let page = origin.to_owned();
-        let listener = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-            let is_parent = event
-                .source()
-                .is_some_and(|source| Object::is(&source, &from));
-            if is_parent && event.origin() == page && self.accept(&event, on_message.clone()) {
-                on_connect(get(&event.data(), "options").unwrap_or_default());
-            }
-        });
-        let listens = window
-            .add_event_listener_with_callback("message", listener.as_ref().unchecked_ref())
-            .is_ok();
-        listener.forget();
-        // A malformed origin throws here and nobody hears the hello.
-        listens
-            && parent
-                .post_message(
-                    &object(&[("cardseal", PROTOCOL.into()), ("type", "hello".into())]),
-                    origin,
-                )
-                .is_ok()
-    }
-
-    fn accept(&self, event: &MessageEvent, on_message: impl Fn(FromPage) + 'static) -> bool {
-        let data = event.data();
-        let is_connect = number(&data, "cardseal") == Some(PROTOCOL)
-            && number(&data, "protocol") == Some(PROTOCOL)
-            && text(&data, "type").as_deref() == Some("connect");
-        let port: MessagePort = event.ports().get(0).unchecked_into();
-        if !is_connect || port.is_undefined() || self.0.get().is_some() {
-            return false;
-        }
-        let listener = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-            if let Some(message) = FromPage::read(&event.data()) {
-                on_message(message);
-            }
-        });
-        port.set_onmessage(Some(listener.as_ref().unchecked_ref()));
-        listener.forget();
-        // The nonce goes back over the port: it pairs this frame with the mount that asked, no more.
-        let nonce = get(&data, "nonce").unwrap_or_default();
-        let connected = tagged("connected", &[("nonce", nonce)]);
-        port.post_message(&connected).is_ok() && self.0.set(port).is_ok()
-    }
-
-    /// Whether the page has shaken hands.
-    pub fn is_open(&self) -> bool {
-        self.0.get().is_some()
-    }
-
-    /// Tells the page; before the handshake nobody listens and nothing is sent.
-    pub fn tell(&self, message: &ToPage<'_>) {
-        if let Some(port) = self.0.get() {
-            _ = port.post_message(&message.write());
-        }
-    }
+    });
+    serve(listener.as_ref());
+    listener.forget();
 }
 
-impl FromPage {
+impl Heard {
     fn read(data: &JsValue) -> Option<Self> {
-        if text(data, "to")? != "frame" {
-            return None;
-        }
         let field = text(data, "field").and_then(|id| Field::of_id(&id));
         match text(data, "type")?.as_str() {
+            "page" => Some(Self::Page {
+                field,
+                page: get(data, "page")?.unchecked_into(),
+            }),
             "focus" => Some(Self::Focus(field)),
-            "blur" => Some(Self::Blur),
             "clear" => Some(Self::Clear(field)),
             "leave" => Some(Self::Leave(field)),
-            "update" => Some(Self::Update {
-                field,
-                options: get(data, "options")?,
-            }),
+            "update" => Some(Self::Update(get(data, "options")?)),
             "validate" => Some(Self::Validate),
             "error" => Some(Self::Error(text(data, "message")?)),
             "fill" => Some(Self::Fill(get(data, "fields")?)),
@@ -278,17 +166,15 @@ impl FromPage {
                 id: number(data, "id")?,
                 name: text(data, "name"),
             }),
-            "ping" => Some(Self::Ping),
             _ => None,
         }
     }
 }
 
 impl ToPage<'_> {
-    fn write(&self) -> JsValue {
+    /// Tells the page; where there is none, nobody.
+    pub fn send(&self) {
         match self {
-            Self::Ready { of } => about(*of, "ready", &[]),
-            Self::LoadError(reason) => tagged("loaderror", &[("reason", (*reason).into())]),
             Self::Change {
                 of,
                 change,
@@ -314,48 +200,26 @@ impl ToPage<'_> {
                         }),
                     ),
                 ]);
-                about(*of, "change", &[("facts", facts)])
+                tell("change", of.map(Field::id), &object(&[("facts", facts)]));
             }
-            Self::Refused(option) => tagged("refused", &[("option", (*option).into())]),
-            Self::Focus { of } => about(*of, "focus", &[]),
-            Self::Blur { of } => about(*of, "blur", &[]),
-            Self::Escape { of } => about(*of, "escape", &[]),
-            Self::Enter { of } => about(*of, "enter", &[]),
-            Self::Height { of, height } => about(*of, "height", &[("height", (*height).into())]),
-            Self::Visibility { of, state } => {
-                about(*of, "visibility", &[("state", (*state).into())])
+            Self::Refused(option) => {
+                tell("refused", None, &object(&[("option", (*option).into())]));
             }
-            Self::Token { id, token } => tagged(
-                "token",
-                &[("id", (*id).into()), ("token", (*token).clone())],
-            ),
+            Self::Token { id, token } => {
+                let answer = [("id", (*id).into()), ("token", (*token).clone())];
+                tell("token", None, &object(&answer));
+            }
             Self::Error {
                 id,
                 kind,
                 code,
                 message,
-            } => tagged(
-                "token",
-                &[("id", (*id).into()), ("error", error(kind, code, message))],
-            ),
-            Self::Pong => tagged("pong", &[]),
+            } => {
+                let answer = [("id", (*id).into()), ("error", error(kind, code, message))];
+                tell("token", None, &object(&answer));
+            }
         }
     }
-}
-
-fn about(field: Option<Field>, kind: &str, rest: &[(&str, JsValue)]) -> JsValue {
-    let message = tagged(kind, rest);
-    if let Some(field) = field {
-        set(&message, "field", &field.id().into());
-    }
-    message
-}
-
-fn tagged(kind: &str, rest: &[(&str, JsValue)]) -> JsValue {
-    let message = object(rest);
-    set(&message, "to", &"page".into());
-    set(&message, "type", &kind.into());
-    message
 }
 
 fn ids(brands: Brands) -> JsValue {

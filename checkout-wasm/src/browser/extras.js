@@ -55,7 +55,13 @@ const fetchWords = (name) =>
     .catch(() => (delete fetched[name], null)));
 
 /** The page's choice, or the buyer's language. */
-export const localeOf = (wanted) => (!wanted || wanted == "auto" ? navigator.language : wanted);
+const localeOf = (wanted) => (typeof wanted != "string" || !wanted || wanted == "auto" ? navigator.language : wanted);
+
+/** The country that the buyer picked, else the one that the page names, else the region of the locale; empty without. */
+export function countryOf(options) {
+  const codes = [byId("country")?.dataset.picked, options?.country, ...localeOf(options?.locale).split("-").slice(1)];
+  return codes.map(String).find((code) => /^[A-Z]{2}$/.test(code)) ?? "";
+}
 
 /** The words of the moment. */
 let words = {};
@@ -71,10 +77,15 @@ export function addDocument(page) {
   localise(page);
 }
 
+/** What is as it was is left alone, here and below: what is set is laid out again. */
+function turn(its, dir) {
+  if (its.dir != dir) its.dir = dir;
+}
+
 function localise(page) {
   const its = page.documentElement;
   its.lang = root.lang;
-  its.dir = root.dir;
+  turn(its, root.dir);
   its.toggleAttribute("data-loading", root.hasAttribute("data-loading"));
   relabel(page);
 }
@@ -92,7 +103,7 @@ export async function loadWords(wanted, own) {
     root.removeAttribute("data-loading");
   }
   root.lang = loaded ? name : "en";
-  root.dir = loaded && RIGHT_TO_LEFT.test(name) ? "rtl" : "ltr";
+  turn(root, loaded && RIGHT_TO_LEFT.test(name) ? "rtl" : "ltr");
   words = { ...loaded, ...own };
   documents.forEach(localise);
   return words;
@@ -106,7 +117,8 @@ function relabel(page) {
     if (!holder) return;
     // What the document began with is its English.
     ENGLISH[key] ??= holder[property];
-    holder[property] = words[key] ?? ENGLISH[key];
+    const text = words[key] ?? ENGLISH[key];
+    if (holder[property] != text) holder[property] = text;
   };
   for (const [id, key] of Object.entries(LABELS)) say(page.querySelector(`label[for=${id}]`), "textContent", key);
   say(page.getElementById("expiry"), "placeholder", "expiry_format");
@@ -124,6 +136,7 @@ const MADE = {
   name: () => field("name", "cc-name", "name"),
   country: () => {
     const select = make("select", { id: "country", autocomplete: "country" });
+    select.oninput = () => (select.dataset.picked = select.value);
     return make("div", { className: "row country" }, make("label", { htmlFor: "country" }), select);
   },
   postalCode: () => field("postal", "postal-code", ""),
@@ -145,16 +158,22 @@ function field(id, autocomplete, extra) {
 }
 
 /**
- * Has exactly the optional elements that the page asks for, in tab order; a field that is off is not there. In a split
- * form each has a document of its own, and what is said here is the country.
+ * Has exactly the optional elements that the page asks for, in tab order; a field that is off is not there. They are the
+ * form's last, since the wasm takes over by position what is before them; and are not moved, which would cost the focus. In
+ * a split form each has a document of its own, and what is said here is the country.
  */
 export function arrange(asked, country, isNumeric) {
   postalCountry = country;
   isPostalNumeric = isNumeric;
-  const before = document.querySelector("form > .message");
-  for (const [name, create] of Object.entries(MADE)) {
-    if (asked?.[name]) before.before((made[name] ??= create()));
-    else made[name] = made[name]?.remove();
+  let next = null;
+  for (const [name, create] of Object.entries(MADE).reverse()) {
+    if (!asked?.[name]) {
+      made[name] = made[name]?.remove();
+      continue;
+    }
+    made[name] ??= create();
+    if (!made[name].isConnected) byId("form").insertBefore(made[name], next);
+    next = made[name];
   }
   const select = byId("country");
   if (select && select.lang != root.lang) {

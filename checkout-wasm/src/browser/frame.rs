@@ -1,4 +1,4 @@
-//! What there is one of in a frame: the form's signal, the channel, the vault; and how they act on each other.
+//! What there is one of in a frame: the form's signal and the vault; and how they act on each other.
 
 mod look;
 
@@ -13,9 +13,9 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Document, Element, UrlSearchParams, Window};
 
-use super::channel::{Change, Channel, FromPage, ToPage};
+use super::channel::{self, Change, Heard, ToPage};
 use super::vault::{Refusal, Vault};
-use super::{events, inputs, object, options, siblings};
+use super::{events, inputs, object, options};
 use crate::edit::{self, Deletion, Typed};
 use crate::form::{Fault, Field, Form};
 use crate::layout::Layout;
@@ -27,22 +27,6 @@ use crate::{plaintext, refusal};
 /// What the page may say at most, in bytes.
 const MAX_MESSAGE: usize = 500;
 
-#[wasm_bindgen(module = "/src/browser/extras.js")]
-extern "C" {
-    #[wasm_bindgen(js_name = addDocument)]
-    fn add_document(document: &Document);
-}
-
-#[wasm_bindgen(module = "/src/browser/forget.js")]
-extern "C" {
-    fn forget(document: &Document, wipe: &JsValue);
-}
-
-#[wasm_bindgen(module = "/src/browser/watch.js")]
-extern "C" {
-    fn watch(document: &Document, height: &JsValue, seen: &JsValue);
-}
-
 /// One frame; it lives as long as its document.
 pub struct Frame {
     mode: Mode,
@@ -50,7 +34,6 @@ pub struct Frame {
     form: RwSignal<Form>,
     /// What the page has to say below the fields.
     message: RwSignal<String>,
-    channel: Channel,
     vault: Vault,
     /// Digits in each input before the event at hand.
     digits: [Cell<usize>; Field::ALL.len()],
@@ -66,12 +49,12 @@ pub struct Frame {
     looks: Cell<u32>,
 }
 
-/// Takes over the form that the document brought, with what was typed meanwhile, and shakes hands with the parent.
+/// Takes over the forms that the documents brought, with what was typed and asked for meanwhile.
 pub fn start() {
     let Some(window) = web_sys::window() else {
         return;
     };
-    let [key, origin, layout] = address(&window);
+    let [key, layout] = address(&window);
     let layout = Layout::of_name(&layout);
     // A key of neither kind was refused by the vault already; test mode is what opened by hand means.
     let mode = Mode::of_key(&key).unwrap_or(Mode::Test);
@@ -88,7 +71,6 @@ pub fn start() {
             layout,
             form: RwSignal::new(form),
             message: RwSignal::new(String::new()),
-            channel: Channel::default(),
             vault: Vault::new(key),
             digits: Default::default(),
             told: Default::default(),
@@ -100,24 +82,14 @@ pub fn start() {
     });
     // The signals live as long as the document.
     std::mem::forget(owner);
-    match layout {
-        Layout::Card | Layout::Cvc => frame.take_over(frame.documents()[0], &document()),
-        Layout::Split => siblings::find(move |field, document| {
-            if inputs::place(field, &document) {
-                frame.take_over(frame.documents()[field as usize], &document);
-            }
-        }),
-        // A page of its own script.
-        Layout::Field(_) => {}
-    }
-    frame.open(&window, &origin);
+    channel::listen(move |heard| frame.act(heard));
 }
 
-/// The query parameters `key`, `origin` and `layout` of this document.
-fn address(window: &Window) -> [String; 3] {
+/// The query parameters `key` and `layout` of this document.
+fn address(window: &Window) -> [String; 2] {
     let query = window.location().search().unwrap_or_default();
     let parameters = UrlSearchParams::new_with_str(&query).ok();
-    ["key", "origin", "layout"].map(|name| {
+    ["key", "layout"].map(|name| {
         let parameter = parameters.as_ref().and_then(|all| all.get(name));
         parameter.unwrap_or_default()
     })
@@ -145,18 +117,14 @@ impl Frame {
                 Box::new(card.hydrate_from::<true>(&body))
             }
         });
-        for field in fields {
-            _ = inputs::place(*field, document);
+        let all = match self.layout {
+            Layout::Card => &Field::ALL,
+            _ => fields,
+        };
+        for field in all {
+            inputs::place(*field, document);
         }
-        if self.layout == Layout::Split {
-            add_document(document);
-        }
-        let listeners = events::listen(self, document, fields);
-        let wipe = Closure::<dyn Fn(String)>::new(move |id: String| {
-            self.clear(Field::of_id(&id).as_slice());
-        });
-        forget(document, wipe.as_ref());
-        wipe.forget();
+        let listeners = events::listen(self, document);
         if let [field, ..] = fields {
             let keep = Box::new((owner, elements, listeners));
             self.kept.borrow_mut()[*field as usize] = Some(keep);
@@ -171,25 +139,6 @@ impl Frame {
         }
         let form = self.form.get_untracked();
         self.ask(form.asks(), form.country());
-        if self.channel.is_open() {
-            self.greet(fields, document);
-        }
-    }
-
-    /// Shows a document to the page: it has its look, and reports itself.
-    fn greet(&'static self, fields: &'static [Field], document: &Document) {
-        self.look(document, &self.options);
-        let of = self.of(fields);
-        let height = Closure::<dyn Fn(f64)>::new(move |height| {
-            self.channel.tell(&ToPage::Height { of, height });
-        });
-        let seen = Closure::<dyn Fn(String)>::new(move |state: String| {
-            self.channel.tell(&ToPage::Visibility { of, state: &state });
-        });
-        watch(document, height.as_ref(), seen.as_ref());
-        height.forget();
-        seen.forget();
-        self.channel.tell(&ToPage::Ready { of });
     }
 
     /// Which field a message is about: in a split form one, else the form.
@@ -198,33 +147,6 @@ impl Frame {
             .first()
             .filter(|_| self.layout == Layout::Split)
             .copied()
-    }
-
-    fn open(&'static self, window: &Window, origin: &str) {
-        let is_secure = window.is_secure_context();
-        self.channel.open(
-            window,
-            origin,
-            move |options| {
-                if !is_secure {
-                    // Without a secure context there is no WebCrypto, and without it no sealing.
-                    self.channel.tell(&ToPage::LoadError("insecure_context"));
-                    return;
-                }
-                self.vault.bind(object::text(&options, "session"));
-                self.heed(&options);
-                if self.layout == Layout::Split {
-                    self.channel.tell(&ToPage::Ready { of: None });
-                }
-                for fields in self.documents() {
-                    if let Some(document) = fields.first().and_then(|f| inputs::document(*f)) {
-                        self.greet(fields, &document);
-                    }
-                }
-                self.tell_change();
-            },
-            move |message| self.obey(message),
-        );
     }
 
     /// The fields of each document.
@@ -244,40 +166,35 @@ impl Frame {
         }
     }
 
-    fn obey(&'static self, message: FromPage) {
-        match message {
-            FromPage::Focus(field) => {
+    fn act(&'static self, heard: Heard) {
+        match heard {
+            Heard::Page { field, page } => {
+                let is_its = |fields: &&&[Field]| field.is_none_or(|field| fields.contains(&field));
+                if let Some(fields) = self.documents().iter().find(is_its) {
+                    self.take_over(fields, &page);
+                }
+            }
+            Heard::Focus(field) => {
                 let fault = self.form.with_untracked(Form::first_shown);
                 let first = self.documents()[0][0];
                 focus(field.unwrap_or_else(|| fault.map_or(first, Fault::field)));
             }
-            FromPage::Blur => blur(),
-            FromPage::Clear(Some(field)) => self.clear(&[field]),
-            FromPage::Clear(None) | FromPage::Leave(None) => self.clear(&Field::ALL),
-            FromPage::Leave(Some(field)) => {
-                self.clear(&[field]);
+            Heard::Clear(Some(field)) => self.clear(&[field]),
+            Heard::Clear(None) | Heard::Leave(None) => self.clear(&Field::ALL),
+            Heard::Leave(Some(field)) => {
                 inputs::displace(field);
                 let form = self.form.get_untracked();
                 self.ask(form.asks(), form.country());
             }
-            FromPage::Update { field, options } => {
-                let is_meant = |fields: &[Field]| field.is_none_or(|field| fields.contains(&field));
-                for fields in self.documents().iter().filter(|fields| is_meant(fields)) {
-                    if let Some(document) = inputs::document(fields[0]) {
-                        self.look(&document, &options);
-                    }
-                }
-                self.heed(&options);
-            }
-            FromPage::Validate => self.change(|form| {
+            Heard::Update(options) => self.heed(&options),
+            Heard::Validate => self.change(|form| {
                 form.submitted();
             }),
-            FromPage::Error(words) => self.say(words),
-            FromPage::Fill(fields) => self.fill(&fields),
-            FromPage::Tokenise { id, name } => spawn_local(async move {
+            Heard::Error(words) => self.say(words),
+            Heard::Fill(fields) => self.fill(&fields),
+            Heard::Tokenise { id, name } => spawn_local(async move {
                 self.answer(id, self.tokenise(name.as_deref()).await);
             }),
-            FromPage::Ping => self.channel.tell(&ToPage::Pong),
         }
     }
 
@@ -344,28 +261,6 @@ impl Frame {
     /// The buyer left a field.
     pub fn left(&self, field: Field) {
         self.change(|form| form.left(field));
-    }
-
-    /// The focus came in from the page, to a document of these fields.
-    pub fn entered(&self, fields: &[Field]) {
-        let of = self.of(fields);
-        self.channel.tell(&ToPage::Focus { of });
-    }
-
-    /// The focus left for the page.
-    pub fn exited(&self, fields: &[Field]) {
-        let of = self.of(fields);
-        self.channel.tell(&ToPage::Blur { of });
-    }
-
-    /// Keys that mean something to the page around the frame.
-    pub fn pressed(&self, fields: &[Field], key: &str) {
-        let of = self.of(fields);
-        match key {
-            "Escape" => self.channel.tell(&ToPage::Escape { of }),
-            "Enter" => self.channel.tell(&ToPage::Enter { of }),
-            _ => {}
-        }
     }
 
     async fn tokenise(&self, name: Option<&str>) -> Result<JsValue, Refusal> {
@@ -441,7 +336,7 @@ impl Frame {
             Ok(token) => {
                 // PCI DSS 3.3.1 in spirit: number and code have done their work, and nobody else shall read them here.
                 self.clear(&[Field::Number, Field::Cvc]);
-                self.channel.tell(&ToPage::Token { id, token: &token });
+                ToPage::Token { id, token: &token }.send();
             }
             Err(refused) => {
                 let fault = refusal::fault(&refused.code);
@@ -454,12 +349,14 @@ impl Frame {
                     None if refused.message.is_empty() => words::get(Word::Failed),
                     None => refused.message,
                 };
-                self.channel.tell(&ToPage::Error {
+                let (kind, code) = (refused.kind, &refused.code);
+                ToPage::Error {
                     id,
-                    kind: refused.kind,
-                    code: &refused.code,
+                    kind,
+                    code,
                     message: &message,
-                });
+                }
+                .send();
             }
         }
     }
@@ -479,10 +376,8 @@ impl Frame {
     }
 
     fn tell_change(&self) {
-        if !self.channel.is_open() {
-            return;
-        }
-        for fields in self.documents() {
+        let is_there = |fields: &&&[Field]| inputs::document(fields[0]).is_some();
+        for fields in self.documents().iter().filter(is_there) {
             let of = self.of(fields);
             let mut now = self.form.with_untracked(|form| Change::of(form, of));
             if fields.contains(&Field::Number) {
@@ -491,11 +386,12 @@ impl Frame {
             let told = &self.told[of.map_or(0, |field| field as usize)];
             if told.replace(Some(now)) != Some(now) {
                 let message = now.fault().map(|fault| self.in_words(fault));
-                self.channel.tell(&ToPage::Change {
+                ToPage::Change {
                     of,
                     change: &now,
                     message: &message.unwrap_or_default(),
-                });
+                }
+                .send();
             }
         }
     }
@@ -513,12 +409,4 @@ fn is_focused(input: &Element) -> bool {
         .and_then(|document| document.active_element())
         .as_ref()
         == Some(input)
-}
-
-fn blur() {
-    for input in Field::ALL.into_iter().filter_map(inputs::input) {
-        if is_focused(&input) {
-            _ = input.blur();
-        }
-    }
 }

@@ -30,15 +30,9 @@ pub fn document(field: Field) -> Option<Document> {
         .filter(|document| document.default_view().is_some())
 }
 
-/// Says which document a field's input is in; false when it was that one before.
-#[must_use]
-pub fn place(field: Field, document: &Document) -> bool {
-    DOCUMENTS.with_borrow_mut(|documents| {
-        let place = &mut documents[field as usize];
-        let is_new = place.as_ref() != Some(document);
-        *place = Some(document.clone());
-        is_new
-    })
+/// Says which document a field's input is in.
+pub fn place(field: Field, document: &Document) {
+    DOCUMENTS.with_borrow_mut(|documents| documents[field as usize] = Some(document.clone()));
 }
 
 /// The page took the field's document away.

@@ -123,13 +123,17 @@ export function parse(appearance) {
 export function dress(page, appearance, refuse) {
   const root = page.documentElement;
   const { declarations, css, refused } = parse(appearance);
-  root.dataset.theme = /^(?:dark|auto)$/.exec(appearance?.theme) ?? "light";
-  for (const [property] of Object.values(VARIABLES)) root.style.removeProperty(property);
+  const theme = /^(?:dark|auto)$/.exec(appearance?.theme)?.[0] ?? "light";
+  // What is as it was is left alone: a page laid out twice before it is seen is late.
+  if (root.dataset.theme != theme) root.dataset.theme = theme;
+  if (root.hasAttribute("style")) root.removeAttribute("style");
   for (const [property, value] of declarations) root.style.setProperty(property, value);
-  // A sheet is good for the document whose window made it.
-  const sheet = new page.defaultView.CSSStyleSheet();
-  sheet.replaceSync(css);
-  page.adoptedStyleSheets = [sheet];
+  if (css || page.adoptedStyleSheets.length) {
+    // A sheet is good for the document whose window made it.
+    const sheet = new page.defaultView.CSSStyleSheet();
+    sheet.replaceSync(css);
+    page.adoptedStyleSheets = [sheet];
+  }
   if (refused.length) refuse(refused.join(", "));
   if (Array.isArray(appearance?.fonts)) loadFonts(page, appearance.fonts, refuse);
 }

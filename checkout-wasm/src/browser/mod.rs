@@ -1,6 +1,7 @@
-//! The frame in the browser: Leptos, the channel to the page, and the way to the vault.
+//! The frame in the browser: Leptos, what comes from and goes to the page, and the way to the vault. `front.js` was there
+//! before: the channel itself, and what is seen of the page's options, are its.
 //!
-//! Order of reading: [`frame`] (what there is one of), [`events`] (what the buyer does), [`channel`] (what the page may
+//! Order of reading: [`frame`] (what there is one of), [`events`] (what the buyer types), [`channel`] (what the page may
 //! ask and hear), [`options`] (what it may set), [`vault`] (session, sealing, token), [`inputs`] (where the card is), [`object`] (JavaScript values).
 
 pub mod channel;
@@ -9,7 +10,6 @@ pub mod frame;
 pub mod inputs;
 pub mod object;
 pub mod options;
-pub mod siblings;
 pub mod vault;
 
 pub use frame::start;

@@ -1,4 +1,4 @@
-//! What the page sets: optional fields, brands, country, words and look. What is not there is off; what is wrong is told.
+//! What the page sets: optional fields, brands and country. What is not there is off; what is wrong is told.
 
 use card::Brand;
 use card::brand::{Facts, Lengths};
@@ -6,20 +6,14 @@ use card::own::{OwnBrand, range};
 use js_sys::Array;
 use pan::Country;
 use wasm_bindgen::prelude::*;
-use web_sys::Document;
 
 use super::object::{get, number, text};
 use crate::asks::Asks;
 
-#[wasm_bindgen(module = "/src/browser/extras.js")]
+#[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_name = localeOf)]
-    fn locale_of(wanted: Option<String>) -> String;
-}
-
-#[wasm_bindgen(module = "/src/browser/look.js")]
-extern "C" {
-    fn dress(document: &Document, appearance: &JsValue, refuse: &JsValue);
+    #[wasm_bindgen(js_namespace = front, js_name = countryOf)]
+    fn country_of(options: &JsValue) -> String;
 }
 
 /// What the page asks the form for. `refuse` hears of each option that is not one.
@@ -90,20 +84,7 @@ pub fn own_brands(list: &JsValue) -> &'static [OwnBrand<'static>] {
     brands.collect::<Vec<_>>().leak()
 }
 
-/// The country that the page names, else the region of the locale, where it has one.
+/// The country that the buyer picked, else the page names, else the region of the locale, where it has one.
 pub fn country(options: &JsValue) -> Option<Country> {
-    text(options, "country")
-        .and_then(|code| Country::parse(&code).ok())
-        .or_else(|| {
-            locale_of(text(options, "locale"))
-                .split('-')
-                .skip(1)
-                .find_map(|part| Country::parse(part).ok())
-        })
-}
-
-/// Puts a document into the page's look; `refuse` hears of what is none, of fonts when it is known which there are.
-pub fn look(document: &Document, options: &JsValue, refuse: &JsValue) {
-    let appearance = get(options, "appearance").unwrap_or_default();
-    dress(document, &appearance, refuse);
+    Country::parse(&country_of(options)).ok()
 }

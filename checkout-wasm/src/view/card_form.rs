@@ -26,6 +26,13 @@ pub fn CardForm(
     };
     view! {
         <form id="form" aria-label=words::FORM novalidate>
+            // Before the fields, though the style shows it below: the fields that a page asks for are made after them.
+            <p class="fault message" hidden=move || message.with(String::is_empty)>
+                {move || message.get()}
+            </p>
+            <p class="said" role="status">
+                {said}
+            </p>
             {(layout == Layout::Card)
                 .then(|| {
                     view! {
@@ -34,12 +41,6 @@ pub fn CardForm(
                     }
                 })}
             <FieldRow field=Field::Cvc form />
-            <p class="fault message" hidden=move || message.with(String::is_empty)>
-                {move || message.get()}
-            </p>
-            <p class="said" role="status">
-                {said}
-            </p>
         </form>
     }
 }

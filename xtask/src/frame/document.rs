@@ -1,4 +1,4 @@
-//! The frame's documents: each one file with one style and one script, under hashes that the vault's CSP names.
+//! The frame's documents: each one file with its style and its scripts, under hashes that the vault's CSP names.
 
 use anyhow::{Context, Result, ensure};
 
@@ -45,7 +45,10 @@ impl Document {
     pub fn write(&self, page: &Page<'_>) -> Result<String> {
         let Page { css, script, .. } = page;
         ensure!(
-            !script.contains("</script") && !css.contains("</style"),
+            ![script, page.front]
+                .iter()
+                .any(|one| one.contains("</script"))
+                && !css.contains("</style"),
             "an end tag inside script or style would end it"
         );
         // Of no type that runs: it is fetched when the script gives it one, and not before.
@@ -53,12 +56,17 @@ impl Document {
             let (file, integrity) = (&plain.file, sha256(&plain.content));
             format!("<script type=\"plain\" src=\"{file}\" integrity=\"{integrity}\"></script>")
         });
+        // At once, while what follows is still on its way; a module would wait for the document's end.
+        let front = match page.front {
+            "" => String::new(),
+            front => format!("<script>{front}</script>"),
+        };
         let (kind, markup) = (page.kind, page.markup);
         Ok(self
             .html
             .replace("<html ", &format!("<html data-layout=\"{kind}\" "))
             .replace("<style></style>", &format!("<style>{css}</style>"))
-            .replace("<body>", &format!("<body>{markup}"))
+            .replace("<body>", &format!("<body>{markup}{front}"))
             .replace(
                 "</body>",
                 &format!("<script type=\"module\">{script}</script>{plain}</body>"),
@@ -75,6 +83,8 @@ pub struct Page<'a> {
     pub markup: &'a str,
     /// The style.
     pub css: &'a str,
+    /// The script that shows the form and opens the channel, where the document has one of its own.
+    pub front: &'a str,
     /// The script.
     pub script: &'a str,
     /// The wasm's URL relative to the document, where it runs any. The vault names it in a header, which comes before the
@@ -114,6 +124,7 @@ mod tests {
             kind: "card",
             markup: "<form></form>",
             css: "a{b:c}",
+            front: "",
             script: "go()",
             wasm: Some("assets/x.wasm"),
             plain: None,
@@ -135,10 +146,22 @@ mod tests {
             "</script><script type=\"plain\" src=\"assets/p.js\" ",
             "integrity=\"sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"></script></body>"
         )));
-        let ended = Page {
-            script: "'</script>'",
+        let with_front = Page {
+            front: "show()",
             ..page
         };
-        assert!(document.write(&ended).is_err());
+        let html = document.write(&with_front).expect("html");
+        // It runs as soon as the fields are parsed.
+        assert!(html.contains("</form><script>show()</script><script type=\"module\">go()"));
+        let end = "'</script>'";
+        for ended in [
+            Page {
+                script: end,
+                ..page
+            },
+            Page { front: end, ..page },
+        ] {
+            assert!(document.write(&ended).is_err());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The last step of both builds: from what Trunk (or [`super::run`]) staged to what the vault serves.
 //!
-//! Trim and optimise the wasm and name it by its hash; make one script of glue, snippets and `boot.js` and put it,
-//! with the style and the form's markup, into the documents; minify the loader; compress; write the manifest. The staged files go.
+//! Trim and optimise the wasm and name it by its hash; make one script of what shows the form and one of glue, snippets and
+//! `boot.js`, and put them, with the style and the form's markup, into the documents; minify the loader; compress; write the manifest. The staged files go.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::document::{Document, Page};
 use super::manifest::{Built, Frame, Manifest, sha384, short_hash};
 use super::tools::{self, Npm};
-use super::{NAME, glue, plain};
+use super::{NAME, glue, scripts};
 
 /// Finishes `stage` in place.
 pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &str) -> Result<()> {
@@ -21,20 +21,22 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
 
     let (wasm, names) = module(stage, &document, tools_dir, npm)?;
     let words = words(root)?;
-    let script = script(root, stage, &document, npm, &wasm, &names, &words)?;
+    let front = scripts::front(root, npm, &of_words(&words))?;
+    let script = script(root, stage, &document, npm, &wasm, &names)?;
     let style = npm.minify("css", &document.css)?.trim().to_owned();
     let field_script = npm.minify("js", &read(&root.join("checkout-wasm/src/field.js"))?)?;
     let mut documents = vec![];
     let written = tools::markup(root, NAME)?;
     let tables = written.iter().find(|(name, _)| name == "tables");
     let (_, tables) = tables.context("the native build wrote no tables")?;
-    let plain = plain::script(root, npm, tables)?;
+    let plain = scripts::plain(root, npm, tables)?;
     for (layout, markup) in written.iter().filter(|(name, _)| name != "tables") {
         let is_field = layout.starts_with("field-");
         let page = Page {
             kind: if is_field { "field" } else { layout },
             markup,
             css: &style,
+            front: if is_field { "" } else { &front },
             script: if is_field {
                 field_script.trim()
             } else {
@@ -113,7 +115,21 @@ fn module(
     Ok((Built::new("wasm", file, content)?, names))
 }
 
-/// The document's one script.
+/// Where words are and in which languages, for the front.
+fn of_words(words: &[Built]) -> String {
+    let locales: Vec<_> = words
+        .iter()
+        .filter_map(|built| built.file.strip_suffix(".json")?.split_once('_'))
+        .collect();
+    let names: Vec<_> = locales.iter().map(|(_, locale)| *locale).collect();
+    format!(
+        "const WORDS_URL = \"{}_\", LOCALES = \"{}\".split(\" \");\n",
+        locales.first().map_or("", |(url, _)| url),
+        names.join(" "),
+    )
+}
+
+/// The document's second script, which runs the wasm.
 fn script(
     root: &Path,
     stage: &Path,
@@ -121,24 +137,13 @@ fn script(
     npm: &Npm,
     wasm: &Built,
     names: &str,
-    words: &[Built],
 ) -> Result<String> {
     let glue = read(&stage.join(&document.js))?;
     let boot = read(&root.join("checkout-wasm/src/boot.js"))?;
-    let locales: Vec<_> = words
-        .iter()
-        .filter_map(|built| built.file.strip_suffix(".json")?.split_once('_'))
-        .collect();
     let constants = format!(
-        "const WASM_URL = \"{}\", WASM_INTEGRITY = \"{}\", WORDS_URL = \"{}_\", LOCALES = \"{}\".split(\" \");\n",
+        "const WASM_URL = \"{}\", WASM_INTEGRITY = \"{}\";\n",
         wasm.file,
         sha384(&wasm.content),
-        locales.first().map_or("", |(url, _)| url),
-        locales
-            .iter()
-            .map(|(_, locale)| *locale)
-            .collect::<Vec<_>>()
-            .join(" "),
     );
     let script = glue::script(&glue, stage, names, &constants, &boot)?;
     fs::remove_file(stage.join(&document.js))?;

@@ -40,8 +40,9 @@ impl Frame {
         };
         Ok(Self {
             built: Built::new(format!("document {layout}"), file, html.into_bytes())?,
-            scripts: [page.script.as_bytes()]
+            scripts: [page.front.as_bytes(), page.script.as_bytes()]
                 .into_iter()
+                .filter(|script| !script.is_empty())
                 .chain(page.plain.map(|plain| plain.content.as_slice()))
                 .map(sha256)
                 .collect(),
@@ -276,6 +277,7 @@ mod tests {
             kind: CARD,
             markup: "",
             css: "t",
+            front: "",
             script: "s",
             wasm: None,
             plain: None,

@@ -1,4 +1,4 @@
-//! What the page asked for: how a document looks, which fields it has beyond the card's own, and in which language.
+//! What the page asked for: which fields a document has beyond the card's own, and in which language.
 
 use card::Brand;
 use js_sys::{Object, Promise};
@@ -15,12 +15,15 @@ use crate::form::{Asks, Fault, Field, Form};
 use crate::layout::Layout;
 use crate::{postal, words};
 
-#[wasm_bindgen(module = "/src/browser/extras.js")]
+#[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_name = loadWords)]
-    fn load_words(locale: Option<String>, own: &JsValue) -> Promise;
+    #[wasm_bindgen(js_namespace = front, js_name = loadWords)]
+    fn load_words(locale: &JsValue, own: &JsValue) -> Promise;
+    #[wasm_bindgen(js_namespace = front)]
     fn arrange(fields: &JsValue, country: &str, is_numeric: bool);
+    #[wasm_bindgen(js_namespace = front)]
     fn offer(page: &Document, networks: &JsValue, chosen: &str);
+    #[wasm_bindgen(js_namespace = front)]
     fn mark(page: &Document, id: &str, fault: &str);
 }
 
@@ -48,33 +51,17 @@ impl Frame {
         words::fault(fault, self.form.with_untracked(Form::brand))
     }
 
-    /// Gives a document the look that the page asks for.
-    pub(super) fn look(&'static self, document: &Document, options: &JsValue) {
-        let refuse = Closure::<dyn Fn(String)>::new(move |option: String| {
-            self.channel.tell(&ToPage::Refused(&option));
-        });
-        options::look(document, options, refuse.as_ref());
-        // Fonts are refused later.
-        refuse.forget();
-        let disabled = object::get(options, "disabled").is_some_and(|value| value.is_truthy());
-        for id in Field::ALL.map(Field::id).into_iter().chain(["country"]) {
-            if let Some(input) = document.get_element_by_id(id) {
-                _ = input.toggle_attribute_with_force("disabled", disabled);
-            }
-        }
-    }
-
     /// Takes the page's options: what the form asks for at once, its words when they are there.
     pub(super) fn heed(&'static self, given: &JsValue) {
         let options = Object::assign(&self.options, given.unchecked_ref());
-        let refuse = |option: &str| self.channel.tell(&ToPage::Refused(option));
-        let asks = options::asks(&options, &refuse);
+        self.vault.bind(object::text(&options, "session"));
+        let asks = options::asks(&options, &|option| ToPage::Refused(option).send());
         let country = options::country(&options);
         self.ask(asks, country);
         let look = self.looks.get() + 1;
         self.looks.set(look);
-        let own = object::get(&options, "words").unwrap_or_default();
-        let words = load_words(object::text(&options, "locale"), &own);
+        let [locale, own] = ["locale", "words"].map(|name| object::get(&options, name));
+        let words = load_words(&locale.unwrap_or_default(), &own.unwrap_or_default());
         spawn_local(async move {
             if let Ok(overlay) = JsFuture::from(words).await
                 && self.looks.get() == look
@@ -91,9 +78,6 @@ impl Frame {
         let mut fields = None;
         if self.layout == Layout::Card {
             fields = object::get(&self.options, "fields");
-            for field in Field::EXTRA {
-                _ = inputs::place(field, &document());
-            }
         } else {
             // Other layouts have the fields that have a document, and no more.
             let [name, postal_code, save] =

@@ -1,4 +1,5 @@
-//! The path without WebAssembly: one script out of `checkout-wasm/plain/`, with the tables that the Rust wrote.
+//! Scripts out of several files: the path without WebAssembly, of `checkout-wasm/plain/` and the tables that the Rust wrote;
+//! and the front of every document that has a channel, of `checkout-wasm/src/browser/`.
 //!
 //! Each file becomes a closure that gives what it exports. A bundler would do the same, but the frame must build
 //! without npm.
@@ -11,31 +12,39 @@ use anyhow::{Context, Result, bail, ensure};
 use super::manifest::Built;
 use super::tools::Npm;
 
-/// The files, each after those that it imports from.
-const FILES: [&str; 6] = [
-    "rules.js",
-    "edit.js",
-    "form.js",
-    "vault.js",
-    "channel.js",
-    "frame.js",
+/// The files of the path without WebAssembly, each after those that it imports from.
+const PLAIN: [&str; 5] = ["rules.js", "edit.js", "form.js", "vault.js", "frame.js"];
+
+/// Those of the front.
+const FRONT: [&str; 6] = [
+    "extras.js",
+    "forget.js",
+    "look.js",
+    "siblings.js",
+    "watch.js",
+    "front.js",
 ];
 
 /// What it may weigh, brotli.
 const BUDGET: usize = 15_000;
 
-/// The script, named by its hash.
+/// The front, with these constants before it. What it gives to the others it gives by name; all else is its own.
+///
+/// # Errors
+/// A file is missing or has an import or export of a form that is not understood.
+pub fn front(root: &Path, npm: &Npm, constants: &str) -> Result<String> {
+    let files = joined(&root.join("checkout-wasm/src/browser"), &FRONT)?;
+    let script = format!("(() => {{\n\"use strict\";\n{constants}{files}}})();\n");
+    Ok(npm.minify("js", &script)?.trim().to_owned())
+}
+
+/// The script of the path without WebAssembly, named by its hash.
 ///
 /// # Errors
 /// A file is missing or has an import or export of a form that is not understood; or it is over its budget.
-pub fn script(root: &Path, npm: &Npm, tables: &str) -> Result<Built> {
-    let mut script = format!("const TABLES = {tables};\n");
-    for file in FILES {
-        let path = root.join("checkout-wasm/plain").join(file);
-        let source =
-            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        script += &closure(&source).with_context(|| format!("joining {file}"))?;
-    }
+pub fn plain(root: &Path, npm: &Npm, tables: &str) -> Result<Built> {
+    let files = joined(&root.join("checkout-wasm/plain"), &PLAIN)?;
+    let script = format!("const TABLES = {tables};\n{files}");
     let content = npm.minify("js", &script)?.into_bytes();
     let file = format!("assets/plain-{}.js", super::manifest::short_hash(&content));
     let built = Built::new("plain", file, content)?;
@@ -45,6 +54,17 @@ pub fn script(root: &Path, npm: &Npm, tables: &str) -> Result<Built> {
         built.brotli.len()
     );
     Ok(built)
+}
+
+fn joined(folder: &Path, files: &[&str]) -> Result<String> {
+    let mut script = String::new();
+    for file in files {
+        let path = folder.join(file);
+        let source =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        script += &closure(&source).with_context(|| format!("joining {file}"))?;
+    }
+    Ok(script)
 }
 
 /// A module as a closure: its imports are names around it, its exports what it gives.
