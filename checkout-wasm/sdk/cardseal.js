@@ -6,7 +6,7 @@
  * below, over one MessageChannel per mount, its origins pinned both ways. `fill` carries a test card inwards, from a
  * merchant's own browser tests; a frame in live mode drops it.
  *
- *   frame → page, once, by postMessage to the origin the vault checked:  {cardseal: 1, type: "hello" | "loaderror"}
+ *   frame → page, once, by postMessage to the origin the vault checked:  {cardseal: 1, type: "hello"}
  *   page → frame, once, by postMessage to the vault:  {cardseal: 1, type: "connect", protocol, nonce, options} + port
  *   page → frame, port:  {to: "frame", type: "focus" | "blur" | "clear" | "leave" | "update" | "validate" | "error" | "fill" |
  *                          "tokenise" | "ping", ..}
@@ -344,7 +344,7 @@
       if (split?.#fields.size === 0) split.close(code, message);
     }
 
-    /** Before the frame is ready messages wait. */
+    /** Before the frame is ready messages wait here; then there, until the frame has its rules. */
     send(message) {
       if (!this.#isReady) this.#waiting.push(message);
       else if (this.#split) this.#split.send({ field: this.#field, ...message });
@@ -429,9 +429,7 @@
 
     #hear(event) {
       if (event.source !== this.#frame.contentWindow || event.origin !== vault) return;
-      if (event.data?.cardseal !== PROTOCOL) return;
-      if (event.data.type === "hello") this.#connect();
-      else if (event.data.type === "loaderror") this.#fail(event.data.reason);
+      if (event.data?.cardseal === PROTOCOL && event.data.type === "hello") this.#connect();
     }
 
     #connect() {
