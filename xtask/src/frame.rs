@@ -6,12 +6,14 @@
 
 mod description;
 mod document;
+mod features;
 mod finish;
 mod glue;
 mod inputs;
 mod manifest;
 mod scripts;
 mod tools;
+mod weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,9 @@ pub struct Args {
     /// Where the vault shall find document, assets, loader and manifest.
     #[arg(long, default_value = "target/frame")]
     pub out: PathBuf,
+    /// Write what each part and feature weighs into README.md and docs/figures.md.
+    #[arg(long)]
+    pub features: bool,
 }
 
 /// The name of wasm and glue between the steps.
@@ -40,16 +45,34 @@ const NAME: &str = "checkout-wasm";
 pub fn run(args: &Args) -> Result<()> {
     let root = workspace::root()?;
     let out = root.join(&args.out);
-    let tools = tools::Npm::install(&root)?;
-    let inputs = inputs::fingerprint(&root, &tools)?;
-    if manifest::inputs_of(&out).as_deref() == Some(&inputs) {
+    build(&root, &out)?;
+    if args.features {
+        weights::write(&root, &out)?;
+    }
+    Ok(())
+}
+
+/// Says which lines of the tables that `cargo xtask frame --features` writes are not true any more; none to judge where npm
+/// is missing.
+///
+/// # Errors
+/// There is no frame, or a part of it has no name.
+pub fn stale_weights() -> Result<Option<Vec<String>>> {
+    let root = workspace::root()?;
+    weights::stale(&root, &root.join("target/frame"))
+}
+
+fn build(root: &Path, out: &Path) -> Result<()> {
+    let tools = tools::Npm::install(root)?;
+    let inputs = inputs::fingerprint(root, &tools)?;
+    if manifest::inputs_of(out).as_deref() == Some(&inputs) {
         say(format!("frame: {} is up to date", out.display()));
         return Ok(());
     }
-    let description = Description::read(&root)?;
+    let description = Description::read(root)?;
     tools::add_wasm_target()?;
-    let wasm = tools::cargo_build(&root, &description)?;
-    let tools_dir = tools::build_wasm_tools(&root)?;
+    let wasm = tools::cargo_build(root, &description)?;
+    let tools_dir = tools::build_wasm_tools(root)?;
 
     let stage = root.join("target/frame-stage");
     if stage.exists() {
@@ -60,8 +83,8 @@ pub fn run(args: &Args) -> Result<()> {
     let html = description.render(&format!("{NAME}.js"), &format!("{NAME}_bg.wasm"))?;
     fs::write(stage.join("index.html"), html)?;
 
-    finish::finish(&root, &stage, &tools_dir, &tools, &inputs)?;
-    replace(&stage, &out)
+    finish::finish(root, &stage, &tools_dir, &tools, &inputs)?;
+    replace(&stage, out)
 }
 
 /// Trunk's `post_build` hook: finishes `$TRUNK_STAGING_DIR` in place.

@@ -9,7 +9,7 @@ use crate::machine::{self, CHROMIUM, FIREFOX, POSTGRES, PYTHON, SOFTHSM, WEBKIT}
 use crate::postgres::Postgres;
 use crate::roots::{Hsm, Kms};
 use crate::suite::{self, Failure};
-use crate::{demo, steps, workspace};
+use crate::{demo, frame, steps, workspace};
 
 /// The test's own demo: far from the ports that people use.
 const E2E_PORTS: [u16; 2] = [24_000, 24_100];
@@ -41,6 +41,14 @@ pub fn run() -> anyhow::Result<Outcome> {
 
     steps::step("2/7", "the card frame, as released");
     demo::frame()?;
+    match frame::stale_weights()? {
+        Some(stale) => anyhow::ensure!(
+            stale.is_empty(),
+            "run `cargo xtask frame --features`: {}",
+            stale.join("; ")
+        ),
+        None => skipped.push("what the frame weighs: install nodejs npm".to_owned()),
+    }
 
     steps::step("3/7", "clippy, warnings denied");
     let deny = ["--", "-D", "warnings"];

@@ -81,7 +81,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 /// When the build fails.
 pub fn frame() -> anyhow::Result<PathBuf> {
     let out = workspace::root()?.join("target/frame");
-    frame::run(&frame::Args { out: out.clone() })?;
+    let features = false;
+    frame::run(&frame::Args {
+        out: out.clone(),
+        features,
+    })?;
     Ok(out)
 }
 

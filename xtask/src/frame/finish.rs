@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::document::{Document, Page};
 use super::manifest::{Built, Frame, Manifest, sha384, short_hash};
 use super::tools::{self, Npm};
-use super::{NAME, glue, scripts};
+use super::{NAME, features, glue, scripts};
 
 /// Finishes `stage` in place.
 pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &str) -> Result<()> {
@@ -21,7 +21,7 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
 
     let (wasm, names) = module(stage, &document, tools_dir, npm)?;
     let words = words(root)?;
-    let front = scripts::front(root, npm, &of_words(&words))?;
+    let front = scripts::front(root, npm, &of_words(&words), &scripts::FRONT)?;
     let script = script(root, stage, &document, npm, &wasm, &names)?;
     let style = npm.minify("css", &document.css)?.trim().to_owned();
     let field_script = npm.minify("js", &read(&root.join("checkout-wasm/src/field.js"))?)?;
@@ -108,9 +108,10 @@ fn module(
     let trimmed = stage.join("trimmed.wasm");
     let names = tools::wasm_trim(tools_dir, &staged, &trimmed)?;
     npm.optimise(&trimmed)?;
-    let content = fs::read(&trimmed)?;
+    let content = features::strip_names(&fs::read(&trimmed)?)?;
     fs::remove_file(&staged)?;
-    fs::remove_file(&trimmed)?;
+    // With its names, and not served: `cargo xtask frame --features` reads it.
+    fs::rename(&trimmed, stage.join(features::NAMED))?;
     let file = format!("assets/{NAME}-{}.wasm", short_hash(&content));
     Ok((Built::new("wasm", file, content)?, names))
 }

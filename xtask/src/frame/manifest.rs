@@ -13,10 +13,10 @@ use super::document::Page;
 use crate::say::say;
 
 /// What every buyer may have to fetch: document and wasm, brotli.
-const BUDGET: usize = 60_000;
+pub const BUDGET: usize = 60_000;
 
 /// What every page of a merchant has to fetch: the loader, brotli.
-const LOADER_BUDGET: usize = 5_000;
+pub const LOADER_BUDGET: usize = 5_000;
 
 /// A document: its file, and the hashes that its policy names.
 pub struct Frame {
@@ -74,14 +74,7 @@ pub struct Built {
 impl Built {
     /// Compresses `content` as far as brotli goes.
     pub fn new(label: impl Into<String>, file: String, content: Vec<u8>) -> Result<Self> {
-        let mut brotli = Vec::new();
-        let parameters = brotli::enc::BrotliEncoderParams {
-            quality: 11,
-            lgwin: 22,
-            size_hint: content.len(),
-            ..Default::default()
-        };
-        brotli::BrotliCompress(&mut content.as_slice(), &mut brotli, &parameters)?;
+        let brotli = brotli(&content)?;
         Ok(Self {
             label: label.into(),
             file,
@@ -108,6 +101,19 @@ impl Built {
             "integrity": sha384(&self.content),
         })
     }
+}
+
+/// `content`, compressed as far as brotli goes.
+pub fn brotli(mut content: &[u8]) -> Result<Vec<u8>> {
+    let mut compressed = Vec::new();
+    let parameters = brotli::enc::BrotliEncoderParams {
+        quality: 11,
+        lgwin: 22,
+        size_hint: content.len(),
+        ..Default::default()
+    };
+    brotli::BrotliCompress(&mut content, &mut compressed, &parameters)?;
+    Ok(compressed)
 }
 
 /// Everything the manifest tells.

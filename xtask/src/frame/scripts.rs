@@ -15,8 +15,8 @@ use super::tools::Npm;
 /// The files of the path without WebAssembly, each after those that it imports from.
 const PLAIN: [&str; 5] = ["rules.js", "edit.js", "form.js", "vault.js", "frame.js"];
 
-/// Those of the front.
-const FRONT: [&str; 6] = [
+/// Those of the front, each after those that it imports from.
+pub const FRONT: [&str; 6] = [
     "extras.js",
     "forget.js",
     "look.js",
@@ -26,14 +26,14 @@ const FRONT: [&str; 6] = [
 ];
 
 /// What it may weigh, brotli.
-const BUDGET: usize = 15_000;
+pub const BUDGET: usize = 15_000;
 
-/// The front, with these constants before it. What it gives to the others it gives by name; all else is its own.
+/// The front, of these files and with these constants before them. What it gives to the others it gives by name; all else is its own.
 ///
 /// # Errors
 /// A file is missing or has an import or export of a form that is not understood.
-pub fn front(root: &Path, npm: &Npm, constants: &str) -> Result<String> {
-    let files = joined(&root.join("checkout-wasm/src/browser"), &FRONT)?;
+pub fn front(root: &Path, npm: &Npm, constants: &str, files: &[&str]) -> Result<String> {
+    let files = joined(&root.join("checkout-wasm/src/browser"), files)?;
     let script = format!("(() => {{\n\"use strict\";\n{constants}{files}}})();\n");
     Ok(npm.minify("js", &script)?.trim().to_owned())
 }

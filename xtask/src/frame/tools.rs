@@ -68,14 +68,14 @@ impl Npm {
         self.bin.is_some()
     }
 
-    /// `wasm-opt` in place.
+    /// `wasm-opt` in place; names stay.
     pub fn optimise(&self, wasm: &Path) -> Result<()> {
         let Some(bin) = &self.bin else {
             return Ok(());
         };
         say("frame: wasm-opt");
         run(Command::new(bin.join("wasm-opt"))
-            .args(["-Oz", "--converge", "-tnh", "--gufa", "-Oz"])
+            .args(["-g", "-Oz", "--converge", "-tnh", "--gufa", "-Oz"])
             .args(WASM_FEATURES)
             .args([wasm.as_os_str(), OsStr::new("-o"), wasm.as_os_str()]))
     }

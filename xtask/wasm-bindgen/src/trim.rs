@@ -7,7 +7,7 @@
 //!   as well. Whether nothing does is checked, and a module that formats after all is refused.
 //! - Paths of sources, which only those messages would name: without them the same sources give the same bytes on
 //!   every machine, and none of its directories travel to buyers.
-//! - The name and producers sections.
+//! - The producers section. The names go last (`xtask/src/frame/features.rs` reads them).
 //!
 //! What is left of imports and closure exports gets short names: the hashes in them do not compress. Standard output
 //! tells them, a line `import|export OLD NEW` each, so that the glue can follow.
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
 fn trim(input: &str, output: &str) -> Result<String, String> {
     let mut config = ModuleConfig::new();
     config
-        .generate_name_section(false)
+        .generate_name_section(true)
         .generate_producers_section(false);
     let mut module = Module::from_file_with_config(input, &config).map_err(|e| e.to_string())?;
     drop_dead_exports(&mut module);
