@@ -30,6 +30,7 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
         let (app, owner) = (call.app, call.owner);
         let (write_owner, write_id) = (owner.clone(), id.clone());
         let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            LISTED.lock(tx, &write_owner, &write_id)?;
             let mut session = Session::load(tx, &write_owner, &write_id)?;
             merge_metadata(&mut session.details.metadata, metadata.clone())?;
             tx.execute(

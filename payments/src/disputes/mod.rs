@@ -255,6 +255,7 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
 async fn keep(app: &App, owner: &Owner, id: &str, update: Update) -> Result<Dispute, Error> {
     let (owner, id) = (owner.clone(), id.to_owned());
     let write = move |tx: &mut Tx<'_>| -> Result<Dispute, Error> {
+        LISTED.lock(tx, &owner, &id)?;
         let mut dispute = Dispute::load(tx, &owner, &id)?;
         if !update.evidence.is_empty() && !dispute.is_open() {
             return Err(closed());

@@ -55,6 +55,16 @@ impl Listed {
         );
         Ok(tx.first(&sql, params![id, &owner.merchant, owner.livemode])?)
     }
+
+    /// Nobody else changes the merchant's row until the transaction ends: what is read after this is not overwritten blindly.
+    pub fn lock(&self, tx: &mut Tx<'_>, owner: &Owner, id: &str) -> Result<(), Error> {
+        let table = self.table;
+        let sql = format!(
+            "update {table} set created_ms = created_ms where id = $1 and merchant = $2 and livemode = $3"
+        );
+        tx.execute(&sql, params![id, &owner.merchant, owner.livemode])?;
+        Ok(())
+    }
 }
 
 impl Page {

@@ -6,8 +6,8 @@ use serde_json::json;
 use store::{Tx, params};
 use vault_api::tokens::{CardSummary, Exchanged, TestRisk};
 
-use super::Intent;
 use super::confirm::{Confirm, Paying};
+use super::{Intent, LISTED};
 use crate::app::App;
 use crate::attempts::Attempt;
 use crate::conversion;
@@ -182,6 +182,10 @@ pub fn take(
         intent.reopen(tx)?;
     }
     if changed {
+        // What the merchant's server said of the intent since it was read stays.
+        LISTED.lock(tx, &intent.owner, &intent.id)?;
+        intent.details = Intent::load(tx, &intent.owner, &intent.id)?.details;
+        wanted.options.apply(&mut intent.details);
         tx.execute(
             "update payment_intents set details = $2 where id = $1",
             params![&intent.id, json!(intent.details).to_string()],

@@ -5,9 +5,9 @@ use axum::response::Response;
 use serde_json::json;
 use store::{Tx, params};
 
-use super::Intent;
 use super::confirm::{self, Source};
 use super::create::take_details;
+use super::{Details, Intent, LISTED};
 use crate::checkout::lifecycle;
 use crate::currency;
 use crate::customers::Customer;
@@ -32,13 +32,8 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
         let source = Source::take(&mut call.params)?;
         let customer = call.params.text("customer", 100)?;
         let (app, owner) = (call.app.clone(), call.owner.clone());
-        let (load_owner, load_id) = (owner.clone(), id.clone());
-        let mut details = app
-            .store
-            .read(move |tx: &mut Tx<'_>| Intent::load(tx, &load_owner, &load_id))
-            .await?
-            .details;
-        take_details(&mut call.params, &mut details)?;
+        let words = call.params.clone();
+        take_details(&mut call.params, &mut Details::default())?;
         let expand = Expand::parse(&mut call.params)?;
         call.params.finish()?;
 
@@ -61,6 +56,9 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
         };
         let (shared, write_owner, write_id) = (app.clone(), owner.clone(), id.clone());
         let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            LISTED.lock(tx, &write_owner, &write_id)?;
+            let mut details = Intent::load(tx, &write_owner, &write_id)?.details;
+            take_details(&mut words.clone(), &mut details)?;
             let terms = amount.is_some() || method_id.is_some() || customer.is_some();
             if terms {
                 let before = Intent::load(tx, &write_owner, &write_id)?;
@@ -76,7 +74,6 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
                 confirm::usable(tx, &write_owner, id, customer.as_deref().or(of.as_deref()))?;
             }
             let mut intent = Intent::load(tx, &write_owner, &write_id)?;
-            let terms = amount.is_some() || method_id.is_some() || customer.is_some();
             if terms && intent.status == "requires_action" {
                 // What the buyer is asked for was about the old terms.
                 intent.reopen(tx)?;

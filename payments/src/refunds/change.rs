@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde_json::json;
 use store::{Tx, params};
 
-use super::{Refund, answer, emit, load, operation_id};
+use super::{LISTED, Refund, answer, emit, load, operation_id};
 use crate::charges::Charge;
 use crate::error::{Error, Refusal};
 use crate::http::call::Call;
@@ -25,6 +25,7 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
         } = call;
         let (of, named, now_ms) = (owner.clone(), id.clone(), app.clock.now_ms());
         let write = move |tx: &mut Tx<'_>| -> Result<(), Error> {
+            LISTED.lock(tx, &of, &named)?;
             let mut refund = load(tx, &of, &named)?;
             merge_metadata(&mut refund.metadata, said.clone())?;
             tx.execute(

@@ -60,21 +60,22 @@ pub async fn update(Path(id): Path<String>, call: Call) -> Response {
         let url = call.params.text("url", 2_048)?;
         let events = call.params.list("enabled_events", 100)?;
         let disabled = call.params.boolean("disabled")?;
-        let mut endpoint = {
-            let owner = call.owner.clone();
-            let read = move |tx: &mut Tx<'_>| Endpoint::load(tx, &owner, &id);
-            call.app.store.read(read).await?
-        };
-        take_words(&mut call.params, &mut endpoint)?;
-        call.params.finish()?;
-        if let Some(url) = url {
-            endpoint.url = acceptable_url(&url, endpoint.owner.livemode)?;
-        }
-        if let Some(events) = events {
-            endpoint.events = acceptable_events(events)?;
-        }
-        endpoint.enabled = disabled.map_or(endpoint.enabled, |disabled| !disabled);
+        let url = url.map(|url| acceptable_url(&url, call.owner.livemode));
+        let (url, events) = (url.transpose()?, events.map(acceptable_events).transpose()?);
+        let (words, owner) = (call.params, call.owner);
         let write = move |tx: &mut Tx<'_>| -> Result<Value, Error> {
+            LISTED.lock(tx, &owner, &id)?;
+            let mut endpoint = Endpoint::load(tx, &owner, &id)?;
+            let mut words = words.clone();
+            take_words(&mut words, &mut endpoint)?;
+            words.finish()?;
+            if let Some(url) = &url {
+                endpoint.url.clone_from(url);
+            }
+            if let Some(events) = &events {
+                endpoint.events.clone_from(events);
+            }
+            endpoint.enabled = disabled.map_or(endpoint.enabled, |disabled| !disabled);
             endpoint.update(tx)?;
             Ok(endpoint.object())
         };

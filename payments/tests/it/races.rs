@@ -5,6 +5,8 @@
 
 use std::future::Future;
 
+use serde_json::json;
+
 use crate::bank::Card;
 use crate::world::{Answer, World, on_both_stores};
 
@@ -12,6 +14,7 @@ on_both_stores!(
     two_refunds_of_60_on_100,
     captures_against_cancels,
     confirms_against_confirms,
+    words_against_words,
 );
 
 fn rounds() -> usize {
@@ -144,5 +147,71 @@ async fn confirms_against_confirms(world: World) {
     .await;
     assert_eq!(world.bank.charges(), rounds());
     assert_eq!(world.bank.taken(), (100 * rounds() as i64, 0));
+    world.finish().await;
+}
+
+// What two calls say of one object is kept, whoever is first; and what a confirmation says beside them.
+async fn words_against_words(world: World) {
+    run(|_| async {
+        let form = [("amount", "100"), ("currency", "usd")];
+        let path = format!(
+            "/v1/payment_intents/{}",
+            world.post("/v1/payment_intents", &form).await.ok().id()
+        );
+        let confirm = format!("{path}/confirm");
+        let token = world.token(Card::Approves);
+        let pay = [
+            ("payment_method_data[type]", "card"),
+            ("payment_method_data[card][token]", token.as_str()),
+            ("setup_future_usage", "on_session"),
+        ];
+        let (one, other, paid) = tokio::join!(
+            world.post(&path, &[("metadata[one]", "1"), ("description", "said")]),
+            world.post(&path, &[("metadata[other]", "2")]),
+            world.post(&confirm, &pay),
+        );
+        assert_eq!(statuses(&[one, other, paid]), [200, 200, 200]);
+        let now = world.get(&path).await.ok().json;
+        let kept = (
+            &now["metadata"],
+            &now["description"],
+            &now["setup_future_usage"],
+        );
+        let both = json!({ "one": "1", "other": "2" });
+        assert_eq!(kept, (&both, &json!("said"), &json!("on_session")));
+        assert_eq!(now["status"], "succeeded");
+    })
+    .await;
+    assert_eq!(world.bank.charges(), rounds());
+    let hook = [
+        ("url", "http://127.0.0.1:1/x"),
+        ("enabled_events[]", "charge.refunded"),
+    ];
+    let hook = world.post("/v1/webhook_endpoints", &hook).await.ok().id();
+    let path = format!("/v1/webhook_endpoints/{hook}");
+    let paid = world.pay(100, Card::Approves, &[]).await.ok().id();
+    let refund = world
+        .post("/v1/refunds", &[("payment_intent", &paid)])
+        .await
+        .ok()
+        .id();
+    let refund = format!("/v1/refunds/{refund}");
+    run(|round| {
+        let (world, path, refund) = (&world, &path, &refund);
+        async move {
+            // Fifty keys are the most.
+            let key = format!("metadata[{}]", round % 50);
+            let value = round.to_string();
+            let form = [(key.as_str(), value.as_str())];
+            let (one, other) = tokio::join!(world.post(path, &form), world.post(refund, &form));
+            assert_eq!(statuses(&[one, other]), [200, 200]);
+        }
+    })
+    .await;
+    for path in [path, refund] {
+        let now = world.get(&path).await.ok().json;
+        let kept = now["metadata"].as_object().map(serde_json::Map::len);
+        assert_eq!(kept, Some(rounds().min(50)), "{path}");
+    }
     world.finish().await;
 }
