@@ -210,6 +210,7 @@ impl Bank {
             .route("/json/v1/payments/{id}/{verb}", post(operation))
             .route("/json/v1/reversals", post(reversal))
             .route("/json/v1/disputes", get(disputes))
+            .route("/json/v1/disputes/{id}/{verb}", post(answer_dispute))
             .route("/json/v1/returned_refunds", get(returned))
             .route("/json/v1/settlements/{day}", get(settlement))
             .with_state(self.clone());
@@ -547,6 +548,26 @@ async fn inquiry(
 
 async fn disputes(State(bank): State<Bank>) -> Response {
     Json(json!({ "disputes": bank.book().disputes })).into_response()
+}
+
+// Evidence puts it under review; accepted, it is lost.
+async fn answer_dispute(
+    State(bank): State<Bank>,
+    Path((id, verb)): Path<(String, String)>,
+) -> Response {
+    let mut book = bank.book();
+    let dispute = book.disputes.iter_mut().find(|one| one["id"] == *id);
+    let dispute = dispute.expect("a dispute");
+    if verb == "evidence" {
+        dispute["has_evidence"] = json!(true);
+    }
+    let status = if verb == "evidence" {
+        "under_review"
+    } else {
+        "lost"
+    };
+    dispute["status"] = json!(status);
+    Json(dispute.clone()).into_response()
 }
 
 async fn returned(State(bank): State<Bank>) -> Response {

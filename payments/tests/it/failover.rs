@@ -6,6 +6,7 @@ use crate::world::{World, on_both_stores};
 on_both_stores!(
     what_the_first_did_not_get_goes_to_the_second,
     an_unknown_outcome_stays_where_it_is,
+    an_acquirer_that_goes_down_in_load_costs_no_payment,
 );
 
 async fn what_the_first_did_not_get_goes_to_the_second(mut world: World) {
@@ -64,5 +65,50 @@ async fn an_unknown_outcome_stays_where_it_is(mut world: World) {
     world.until_status(&paid.id(), "succeeded").await;
     assert_eq!(world.bank.book().forwards.len(), 1);
     assert_eq!(world.bank.charges(), 1);
+    world.finish().await;
+}
+
+// A third of the way the first acquirer cannot be reached any more.
+async fn an_acquirer_that_goes_down_in_load_costs_no_payment(mut world: World) {
+    let half = "[[rule]]\nname = \"both\"\nuse = [{ acquirer = \"first\", weight = 50 }, \
+                { acquirer = \"second\", weight = 50 }]\n";
+    world.add_acquirer_with(half).await;
+    let weight = async |world: &World| {
+        let form = [("amount", "100"), ("currency", "usd")];
+        let why = world.post("/v1/routing/explain", &form).await.ok().json;
+        let all = why["candidates"].as_array().expect("candidates").clone();
+        let first = all
+            .iter()
+            .find(|one| one["acquirer"] == "first")
+            .expect("the first")
+            .clone();
+        (
+            first["effective_weight"].as_f64().expect("a weight"),
+            first["state"].as_str().expect("a state").to_owned(),
+        )
+    };
+    let (whole, state) = weight(&world).await;
+    assert!(
+        (whole - 50.0).abs() < 0.01 && state == "available",
+        "{whole} {state}"
+    );
+    for card in [Card::Approves, Card::NotSentToFirst, Card::NotSentToFirst] {
+        for _ in 0..5 {
+            let pay = || world.pay(100, card, &[]);
+            let (a, b, c, d) = tokio::join!(pay(), pay(), pay(), pay());
+            for paid in [a, b, c, d] {
+                assert_eq!(paid.ok().json["status"], "succeeded");
+            }
+        }
+    }
+    assert_eq!((world.bank.charges(), world.bank.taken()), (60, (6_000, 0)));
+    let (dimmed, state) = weight(&world).await;
+    assert!(dimmed < 45.0 && state == "breaker_open", "{dimmed} {state}");
+    // With its breaker open it is not asked each time: most of forty went to the other at once.
+    let to_first = world.bank.book().forwards[20..]
+        .iter()
+        .filter(|send| send["to"] == "acquirer")
+        .count();
+    assert!(to_first < 20, "{to_first} of 40 were tried there");
     world.finish().await;
 }

@@ -33,8 +33,9 @@ fn kind_of(name: &str, operation: &Operation) -> Option<&'static str> {
             "/v1/events" => "events",
             "/v1/webhook_endpoints" => "webhook_endpoints",
             "/v1/checkout/sessions" => "checkout",
-            // Nothing makes one without the bank's help; they are read by the same query as the others.
-            "/v1/disputes" | "/v1/reviews" | "/v1/checkout/sessions/{id}/line_items" => {
+            "/v1/reviews" => "reviews",
+            // Without one there is nothing to be found; [`crate::disputes`] has theirs.
+            "/v1/disputes" | "/v1/checkout/sessions/{id}/line_items" => {
                 return None;
             }
             other => panic!("{other}: a list of what?"),

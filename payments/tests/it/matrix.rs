@@ -105,6 +105,8 @@ pub async fn objects(world: &World) -> BTreeMap<&'static str, String> {
         .await
         .ok()
         .id();
+    world.pay(700, Card::Risky("elevated"), &[]).await.ok();
+    let review = world.get("/v1/reviews").await.ok();
     let events = world.get("/v1/events").await.ok();
     let text = |value: &Value| value.as_str().expect("an id").to_owned();
     BTreeMap::from([
@@ -121,6 +123,7 @@ pub async fn objects(world: &World) -> BTreeMap<&'static str, String> {
         ("events", text(&events.json["data"][0]["id"])),
         ("webhook_endpoints", hook),
         ("checkout", session),
+        ("reviews", text(&review.json["data"][0]["id"])),
     ])
 }
 

@@ -1,13 +1,20 @@
 //! Running it: several processes as one, one of them killed; the trace that a request's calls carry on.
 
-use axum::http::Method;
+use std::time::Duration;
+
+use axum::http::{Method, Request};
 
 use crate::bank::Card;
 use crate::hooks::Hooks;
 use crate::webhooks::{listen, wait_for};
 use crate::world::{World, encode, on_both_stores, pay_form};
 
-on_both_stores!(two_processes_are_one, the_trace_goes_on, the_doctor_looks);
+on_both_stores!(
+    two_processes_are_one,
+    a_rolling_restart_fails_no_payment,
+    the_trace_goes_on,
+    the_doctor_looks,
+);
 
 async fn two_processes_are_one(world: World) {
     if world.database.starts_with("sqlite:") {
@@ -35,14 +42,14 @@ async fn two_processes_are_one(world: World) {
         .await
         .ok();
     assert_eq!(first.json, again.json);
-    wait_for(&hooks, 21, std::time::Duration::from_secs(20)).await;
+    wait_for(&hooks, 21, Duration::from_secs(20)).await;
     // An attempt that the killed one left open is resolved by the other, once.
     let lost = other.token(Card::AnswerLost);
     let form = pay_form("1000", &lost);
     let open = other.post("/v1/payment_intents", &form).await.ok();
     other.kill();
     world.until_status(&open.id(), "succeeded").await;
-    wait_for(&hooks, 22, std::time::Duration::from_secs(20)).await;
+    wait_for(&hooks, 22, Duration::from_secs(20)).await;
     let mut seen: Vec<_> = hooks
         .received()
         .iter()
@@ -51,6 +58,80 @@ async fn two_processes_are_one(world: World) {
     seen.sort();
     seen.dedup();
     assert_eq!((seen.len(), world.bank.charges()), (22, 22));
+    world.finish().await;
+}
+
+// One after the other is asked to stop and comes again, while buyers pay; a caller whose node is away asks the other one
+// under the same key, as a load balancer and an SDK do.
+async fn a_rolling_restart_fails_no_payment(mut world: World) {
+    if world.database.starts_with("sqlite:") {
+        return world.finish().await;
+    }
+    let mut other = world.beside().await;
+    let nodes = std::sync::Mutex::new([world.base.clone(), other.base.clone()]);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let (bank, who) = (
+        world.bank.clone(),
+        format!("Bearer {}", world.merchant.expose()),
+    );
+    let buyer = async |buyer: usize| {
+        let client = service::Client::new(Duration::from_secs(1), Duration::from_secs(30));
+        let mut paid = 0;
+        while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            let token = bank.token(Card::Approves);
+            let (form, key) = (encode(&pay_form("1000", &token)), format!("{buyer}-{paid}"));
+            let mut tries = 0;
+            loop {
+                let base = nodes.lock().expect("not poisoned")[(buyer + tries) % 2].clone();
+                let request = Request::post(format!("{base}/v1/payment_intents"))
+                    .header("authorization", &who)
+                    .header("content-type", "application/x-www-form-urlencoded")
+                    .header("idempotency-key", &key)
+                    .body(bytes::Bytes::from(form.clone()))
+                    .expect("a request");
+                let answer = client.send(request).await;
+                if let Ok(answer) = &answer
+                    && answer.status() == 200
+                {
+                    let body: serde_json::Value =
+                        serde_json::from_slice(answer.body()).expect("JSON");
+                    assert_eq!(body["status"], "succeeded", "{body}");
+                    break;
+                }
+                let again = answer
+                    .as_ref()
+                    .map_or(true, |a| a.status() == 409 || a.status().is_server_error());
+                tries += 1;
+                assert!(again && tries < 20, "{buyer} {tries}: {answer:?}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            paid += 1;
+        }
+        paid
+    };
+    let restarts = async {
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            other.stop().await;
+            other.run().await;
+            nodes.lock().expect("not poisoned")[1] = other.base.clone();
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            world.stop().await;
+            world.run().await;
+            nodes.lock().expect("not poisoned")[0] = world.base.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (a, b, c, d, ()) = tokio::join!(buyer(0), buyer(1), buyer(2), buyer(3), restarts);
+    let paid = a + b + c + d;
+    assert!(paid > 20, "{paid}");
+    assert_eq!(world.bank.charges(), paid, "one charge a payment");
+    let stored = world
+        .rows("select status, count(*) from payment_intents group by status")
+        .await;
+    assert_eq!(stored, [("succeeded".to_owned(), paid as i64)]);
+    other.kill();
     world.finish().await;
 }
 

@@ -10,6 +10,7 @@ on_both_stores!(
     a_lost_request_is_declared_only_after_settling,
     a_hanging_vault_is_asked_what_it_recorded,
     a_crash_between_send_and_answer_is_resolved_without_the_merchant,
+    a_reference_is_of_one_attempt_and_an_acquirers_payment_of_one_charge,
 );
 
 async fn a_lost_answer_is_adopted(world: World) {
@@ -106,5 +107,27 @@ async fn a_crash_between_send_and_answer_is_resolved_without_the_merchant(mut wo
         (world.bank.charges(), world.bank.book().forwards.len()),
         (1, 1)
     );
+    world.finish().await;
+}
+
+// The second wall, behind the code: the database.
+async fn a_reference_is_of_one_attempt_and_an_acquirers_payment_of_one_charge(world: World) {
+    for _ in 0..2 {
+        world.pay(1000, Card::Approves, &[]).await.ok();
+    }
+    for change in [
+        "update attempts set reference = (select min(reference) from attempts)",
+        "update charges set acquirer_payment = (select min(acquirer_payment) from charges)",
+        "update charges set attempt = (select min(attempt) from charges)",
+        "update charges set amount_refunded = amount_captured + 1",
+        "update charges set amount_captured = amount + 1",
+    ] {
+        let said = world.refused_by_database(change).await.to_lowercase();
+        assert!(
+            said.contains("unique") || said.contains("check") || said.contains("db error"),
+            "{change}: {said}"
+        );
+    }
+    assert_eq!(world.bank.charges(), 2);
     world.finish().await;
 }

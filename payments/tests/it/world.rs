@@ -347,6 +347,16 @@ impl World {
         }
     }
 
+    /// Asks the program to stop, and waits until it has: what is under way is finished.
+    pub async fn stop(&mut self) {
+        let mut child = self.child.take().expect("running");
+        let asked = Command::new("kill").arg(child.id().to_string()).status();
+        assert!(asked.expect("kill").success());
+        let ended = tokio::task::spawn_blocking(move || child.wait());
+        let ended = ended.await.expect("joined").expect("ended");
+        assert!(ended.success(), "{ended}");
+    }
+
     pub fn advance_clock(&self, seconds: i64) {
         std::fs::write(self.folder.join("clock"), seconds.to_string()).expect("written");
         // A clock reads its file again after 50 ms: before that it may still tell the old time.
@@ -516,6 +526,13 @@ impl World {
         let write = move |tx: &mut Tx<'_>| tx.execute(sql, &[]);
         let changed: Result<u64, store::Error> = self.store().await.write(write).await;
         assert!(changed.expect("changed") > 0, "nothing changed: {sql}");
+    }
+
+    /// What the database says to a change that it must refuse.
+    pub async fn refused_by_database(&self, sql: &'static str) -> String {
+        let write = move |tx: &mut Tx<'_>| tx.execute(sql, &[]);
+        let changed: Result<u64, store::Error> = self.store().await.write(write).await;
+        changed.expect_err("it was taken").to_string()
     }
 
     pub async fn rows(&self, sql: &'static str) -> Vec<(String, i64)> {
