@@ -136,7 +136,9 @@ pub fn resend(
     let kind = events::kind_of(tx, owner, event)?;
     let mut targets = Vec::new();
     if let Some(id) = only {
-        targets.push(Endpoint::load(tx, owner, id)?.id);
+        let found = Endpoint::by_id(tx, id)?.filter(|endpoint| endpoint.owner == *owner);
+        let missing = || Refusal::no_such("webhook_endpoint").param("webhook_endpoint");
+        targets.push(found.ok_or_else(missing)?.id);
     } else {
         targets = endpoints::listening(tx, owner, &kind)?;
         let rows = tx.all(

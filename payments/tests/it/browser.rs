@@ -10,6 +10,7 @@ on_both_stores!(
     a_browser_confirms_its_intent,
     a_declined_browser_sees_little,
     the_secret_opens_one_intent_on_two_routes,
+    a_secret_that_is_none_opens_nothing,
 );
 
 async fn intent(world: &World) -> (String, String) {
@@ -158,5 +159,66 @@ async fn the_secret_opens_one_intent_on_two_routes(world: World) {
     );
     let asked = world.raw(Method::OPTIONS, "/v1/refunds", &[], "").await;
     assert_eq!(asked.status, 404);
+    world.finish().await;
+}
+
+// Garbled, of another intent, of one that is over; and whatever key comes with it.
+async fn a_secret_that_is_none_opens_nothing(world: World) {
+    let (id, secret) = intent(&world).await;
+    let (_, of_another) = intent(&world).await;
+    let browser = world.bank.key("mer_one", Kind::Publishable, Mode::Test);
+    let path = format!("/v1/payment_intents/{id}");
+    let garbled = secret.replace("_secret_", "_secret_x");
+    let long = format!("{secret}{}", "x".repeat(200));
+    for who in [&browser, &world.merchant] {
+        for (bad, status, code) in [
+            (garbled.as_str(), 404, "resource_missing"),
+            (&of_another, 404, "resource_missing"),
+            (&id, 404, "resource_missing"),
+            (&secret[..secret.len() - 1], 404, "resource_missing"),
+            ("", 400, "parameter_invalid_empty"),
+            (&long, 400, "parameter_invalid_string_too_long"),
+        ] {
+            for (method, path, body) in [
+                (
+                    Method::GET,
+                    format!("{path}?client_secret={bad}"),
+                    String::new(),
+                ),
+                (
+                    Method::POST,
+                    format!("{path}/confirm"),
+                    format!("client_secret={bad}&payment_method=pm_card_visa"),
+                ),
+            ] {
+                let answer = world.call(method, &path, who, None, &body).await;
+                assert_eq!(
+                    (answer.status, answer.code()),
+                    (status, code),
+                    "{bad} {}",
+                    answer.text
+                );
+                assert!(!answer.text.contains(&secret));
+            }
+        }
+        let right = format!("{path}?client_secret={secret}");
+        let read = world.call(Method::GET, &right, who, None, "").await.ok();
+        assert_eq!(read.id(), id);
+    }
+    assert_eq!(world.bank.book().forwards.len(), 0);
+    // Of an intent that is over it still reads, and pays nothing.
+    world.post(&format!("{path}/cancel"), &[]).await.ok();
+    let late = confirm(&world, &id, &secret, Card::Approves, None).await;
+    assert_eq!(
+        (late.status, late.code()),
+        (400, "payment_intent_unexpected_state")
+    );
+    assert_eq!(late.json["error"]["payment_intent"]["status"], "canceled");
+    assert!(
+        late.json["error"]["payment_intent"]
+            .get("metadata")
+            .is_none()
+    );
+    assert_eq!(world.bank.book().forwards.len(), 0);
     world.finish().await;
 }

@@ -38,6 +38,7 @@ mod running;
 mod search;
 mod settlement;
 mod setup_intents;
+mod states;
 mod three_ds;
 mod unknown;
 mod webhooks;
