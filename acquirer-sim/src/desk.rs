@@ -6,6 +6,7 @@ use axum::response::Response;
 use card::{Brand, Month};
 use pan::Pan;
 use serde_json::json;
+use service::traces::Context;
 
 use crate::Bank;
 use crate::acquirer::Acquirer;
@@ -143,6 +144,7 @@ impl Desk {
                 (facts, Decision::no_such_card(), Wants::Nothing, None)
             }
         };
+        self.log(facts.brand, decision.code);
         let fault = self.fault(Operation::Payment, Some(amount), &reference)?;
         let echo = fault
             .as_ref()
@@ -161,6 +163,15 @@ impl Desk {
             terms: sale.terms,
         };
         Ok((new, fault, echo))
+    }
+
+    // Three parties, each with its line, in the trace that the buyer's click began.
+    fn log(&self, network: &str, code: &str) {
+        let trace_id = Context::of(&self.headers).trace;
+        let acquirer = self.acquirer.name();
+        tracing::info!(trace_id, acquirer, "acquirer: a payment is asked for");
+        tracing::info!(trace_id, network, "network: the issuer is asked");
+        tracing::info!(trace_id, network, code, "issuer: decided");
     }
 
     /// Says what is known of a reference.

@@ -25,14 +25,15 @@ mod webhooks;
 pub use settings::{Secret, Settings};
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use service::listen::Stop;
+use service::log::known_method;
 use service::traces::{self, Context};
 use service::{Clock, headers};
 use store::{Location, Migration, Store, params};
@@ -134,10 +135,21 @@ impl Shop {
     }
 }
 
-// The shop begins the trace that payments, the vault and the acquirer go on with.
+// The shop begins the trace that payments, the vault and the acquirer go on with, unless the buyer's side has.
 async fn trace(request: Request, next: Next) -> Response {
     let context = Context::of(request.headers());
-    traces::within(context, next.run(request)).await
+    let (method, route) = (known_method(request.method()), request.extensions().get());
+    let route = route.map_or("-".to_owned(), |path: &MatchedPath| {
+        path.as_str().to_owned()
+    });
+    let (started, trace_id) = (Instant::now(), context.trace.clone());
+    let response = traces::within(context, next.run(request)).await;
+    let (ms, status) = (
+        started.elapsed().as_millis() as u64,
+        response.status().as_u16(),
+    );
+    tracing::info!(method, route, status, ms, trace_id, "request");
+    response
 }
 
 // Somebody who puts a card number into an address gets a page that does not repeat it.

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
+use http::Method;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -49,6 +50,7 @@ pub const FIELDS: &[&str] = &[
     "migration",
     "mode",
     "ms",
+    "network",
     "ok",
     "operation",
     "outcome",
@@ -107,6 +109,21 @@ pub fn init(program: &'static str) {
         .with_writer(std::io::stderr)
         .init();
     tracing::info!(program, version = env!("CARGO_PKG_VERSION"), "starting");
+}
+
+/// A method as it may stand in a line or a label: it is text of the client's, so one of a few.
+#[must_use]
+pub fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
 }
 
 /// Writes an event: timestamp, level, target, and the fields of the allow-list.

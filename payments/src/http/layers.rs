@@ -6,8 +6,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::Method;
 use service::headers::RequestId;
+use service::log::known_method;
 use service::traces::{self, Context, Span};
 
 use crate::app::App;
@@ -55,16 +55,4 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
         });
     }
     response
-}
-
-// A method is text of the client's: in a label it must be one of a few.
-fn known_method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        Method::HEAD => "HEAD",
-        _ => "-",
-    }
 }

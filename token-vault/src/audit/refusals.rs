@@ -15,8 +15,8 @@ use vault_api::Code;
 use super::chain::{Event, Ledger, event_id};
 use super::{Act, Actor};
 use crate::error::Told;
-use crate::http::layers::known_method;
 use crate::{App, Error};
+use service::log::known_method;
 
 /// How many sorts of refusal are told apart in a minute.
 pub const SORTS: usize = 256;

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use service::traces;
 use tokio::time::timeout;
 use vault_api::forward::BytesSent;
 use zeroize::Zeroizing;
@@ -160,6 +161,12 @@ pub fn request(
     }
     if let Some(name) = &operation.idempotency_header {
         headers.insert(name.clone(), HeaderValue::from_str(attempt)?);
+    }
+    if let Some(context) = traces::current() {
+        headers.insert(
+            traces::TRACEPARENT,
+            HeaderValue::from_str(&context.traceparent())?,
+        );
     }
     let length = HeaderValue::from(request.body().size());
     request.headers_mut().insert(header::CONTENT_LENGTH, length);

@@ -4,10 +4,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use service::headers::RequestId;
+use service::log::known_method;
 use service::traces::{self, Context, Span};
 use vault_api::{Code, Problem};
 
@@ -159,20 +160,6 @@ async fn write_problems(
         });
     }
     response
-}
-
-// A method is text of the client's: in a label it must be one of a few.
-pub(crate) fn known_method(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
-    }
 }
 
 // What a handler or a layer of ours refused, and what axum itself did: its texts quote what came in.
