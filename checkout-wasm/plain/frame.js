@@ -173,12 +173,11 @@ function typed(field, inputType) {
   show();
 }
 
-/** Takes in what the field session brought: the merchant's own brands, once. */
+/** Takes in what the field session brought: the merchant's own brands, once. A number that was there before is grouped as theirs. */
 function register() {
   if (!form.own.length && vault.brands?.length) {
     form.own = ownBrands(vault.brands);
-    read();
-    show();
+    if (inputOf("number")) typed("number", "");
   }
   tellChange();
 }

@@ -37,7 +37,8 @@ export const ownBrands = (list) =>
     ...rest,
     isOwn: true,
     cvcLength: cvc_length,
-    cvcLabel: "CVC",
+    // What is not there is not asked for.
+    cvcLabel: cvc_length ? "CVC" : "",
     ranges: prefixes.map((range) => range.split("-")),
   }));
 const holdsOwn = ({ ranges }, digits) =>

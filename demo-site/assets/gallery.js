@@ -43,11 +43,26 @@ const SAMPLES = [
   { id: "brands", title: "Only some brands", note: "allowedBrands: Visa and Mastercard.", options: { allowedBrands: ["visa", "mastercard"] }, fill: { number: "378282246310005", expiry: "1240", cvc: "1234" } },
   { id: "optional", title: "More fields", note: "Name, postal code, country and consent to save; all off by default.", options: { fields: { name: true, postalCode: true, country: true, saveCard: true }, country: "DE" }, fill: GOOD },
   {
+    id: "own-brand",
+    title: "A card of the shop's own",
+    note: "The operator rules it for the key (keys create --card-rules): here 15 digits in groups of 6, 4 and 5, no check digit and no security code.",
+    key: document.querySelector(".gallery").dataset.ruledKey,
+    fill: { number: "700712345678902", expiry: "1240" },
+  },
+  {
     id: "split",
     title: "Each field in a place of its own",
     note: "elements.create(\"cardNumber\"), \"cardExpiry\", \"cardCvc\": the page labels them and shows what is wrong.",
     types: { cardNumber: "Card number", cardExpiry: "Expiry date", cardCvc: "Security code" },
     fill: GOOD,
+  },
+  {
+    id: "split-more",
+    title: "And the rest of it",
+    note: "\"cardName\", \"postalCode\" and \"saveCard\" beside them; the box brings its own words.",
+    types: { cardNumber: "Card number", cardExpiry: "Expiry date", cardCvc: "Security code", cardName: "Name on card", postalCode: "Postcode", saveCard: "" },
+    options: { country: "GB" },
+    fill: { ...GOOD, number: "4000002500001001", name: "Ada Lovelace", postal: "94107", save: true },
   },
   { id: "cvc", title: "The security code alone", note: "For a card that is saved already: elements.create(\"cvc\").", types: { cvc: "" }, fill: { cvc: "123" } },
   { id: "rtl", title: "Right to left", note: "Labels from the right, numbers from the left; native digits are taken.", locale: "ar", options: { locale: "ar" }, fill: { number: "٤٢٤٢٤٢٤٢٤٢٤٢٤٢٤٢", expiry: "١٢٤٠", cvc: "" } },
@@ -65,6 +80,8 @@ const make = (name, properties = {}, ...children) => {
 const gallery = document.querySelector(".gallery");
 
 for (const sample of SAMPLES) {
+  // A shop without a key of rules has nothing to show there.
+  if (sample.key === "") continue;
   const place = make("div", { className: "places" });
   const said = make("p", { className: "said" });
   said.setAttribute("role", "status");

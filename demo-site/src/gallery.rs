@@ -9,6 +9,7 @@ pub(crate) async fn page(State(shop): State<Shop>) -> Response {
     let settings = &shop.0.settings;
     let body = include_str!("pages/gallery.html")
         .replace("{key}", &settings.publishable_key)
+        .replace("{ruled}", settings.gallery_key.as_deref().unwrap_or(""))
         .replace("{vault}", &settings.vault_url);
     pages::page(settings, "Card form", &body)
 }

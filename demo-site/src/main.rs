@@ -53,6 +53,9 @@ struct Serve {
     /// The key that the page shows to everybody, `pk_..`.
     #[arg(long, env = "DEMO_SITE_PUBLISHABLE_KEY")]
     publishable_key: String,
+    /// Another one, made with `--card-rules`: the gallery shows what they do.
+    #[arg(long, env = "DEMO_SITE_GALLERY_KEY")]
+    gallery_key: Option<String>,
     /// A file that holds the secret key, `sk_..`.
     #[arg(long, env = "DEMO_SITE_SECRET_KEY_FILE")]
     secret_key_file: PathBuf,
@@ -78,6 +81,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         vault_url: options.vault_public_url,
         payments_url: options.payments_url,
         publishable_key: options.publishable_key,
+        gallery_key: options.gallery_key,
         secret_key: Secret::one_from_file(&options.secret_key_file, "sk_")?,
         webhook_secrets: Secret::all_from_file(&options.webhook_secret_file, "whsec_")?,
     };

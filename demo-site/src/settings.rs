@@ -16,6 +16,8 @@ pub struct Settings {
     pub payments_url: String,
     /// `pk_..`
     pub publishable_key: String,
+    /// Another `pk_..`, with card rules: the gallery shows them.
+    pub gallery_key: Option<String>,
     /// `sk_..`
     pub secret_key: Secret,
     /// `whsec_..`; more than one while it is being rolled.
@@ -39,10 +41,13 @@ impl Settings {
                 && parsed.path_and_query().is_none_or(|path| path == "/");
             ensure!(is_origin, "{url} is not of the form http(s)://HOST[:PORT]");
         }
-        let key = &self.publishable_key;
-        let is_key =
-            key.starts_with("pk_") && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        ensure!(is_key, "the publishable key does not begin with pk_");
+        for key in [Some(&self.publishable_key), self.gallery_key.as_ref()] {
+            let is_key = key.is_none_or(|key| {
+                key.starts_with("pk_")
+                    && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            });
+            ensure!(is_key, "the publishable key does not begin with pk_");
+        }
         Ok(self)
     }
 

@@ -58,6 +58,19 @@ test('a private-label card without check digit and security code is taken under 
   });
 });
 
+test('a number that was filled in before its brand was known is grouped as the brand’s, and no code is asked for', async ({ page }) => {
+  await Vault.with({ key: ['--card-rules', RULES] }, async (vault) => {
+    await withCard(page, vault, async (card) => {
+      await expect.poll(() => card.state()).toMatchObject({ ready: true });
+      await expect(card.cvc).toHaveAttribute('placeholder', 'CVC');
+      await card.put({ number: '700712345678902' });
+      await expect(card.frame.locator('#number-brand')).toHaveText('Store Card');
+      await expect(card.number).toHaveValue('700712 3456 78902');
+      await expect(card.cvc).toHaveAttribute('placeholder', '');
+    });
+  });
+});
+
 test('pressing Pay before the rules are there judges by them all the same', async ({ page }) => {
   await Vault.with({ key: ['--card-rules', RULES] }, async (vault) => {
     await withCard(page, vault, async (card) => {

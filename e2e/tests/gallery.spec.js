@@ -73,6 +73,15 @@ test('the samples are in the state that they name', async ({ page }) => {
   for (const [n, value] of ['4242 4242 4242 4242', '12 / 40', '123'].entries()) {
     await expect(split.nth(n).contentFrame().getByRole('textbox')).toHaveValue(value);
   }
+  const own = await sample('own-brand');
+  await expect(own.locator('#number')).toHaveValue('700712 3456 78902');
+  await expect(own.locator('#number-brand')).toHaveText('Corner Shop Card');
+  const more = page.locator('#split-more iframe');
+  await page.locator('#split-more').scrollIntoViewIfNeeded();
+  await expect(more).toHaveCount(6);
+  await expect(more.nth(3).contentFrame().getByRole('textbox', { name: 'Name on card' })).toHaveValue('Ada Lovelace');
+  await expect(more.nth(4).contentFrame().getByRole('textbox', { name: 'Postcode' })).toHaveAttribute('aria-invalid', 'true');
+  await expect(more.nth(5).contentFrame().getByRole('checkbox')).toBeChecked();
   await page.locator('#locales').scrollIntoViewIfNeeded();
   await page.locator('#locales select').selectOption('ja');
   await expect(page.frameLocator('#locales iframe').locator(':root')).toHaveAttribute('lang', /^ja/);

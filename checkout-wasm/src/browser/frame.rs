@@ -263,7 +263,7 @@ impl Frame {
         self.change(|form| form.left(field));
     }
 
-    async fn tokenise(&self, name: Option<&str>) -> Result<JsValue, Refusal> {
+    async fn tokenise(&'static self, name: Option<&str>) -> Result<JsValue, Refusal> {
         self.say(String::new());
         let mut fault = self.submit();
         let is_typed = !self
@@ -318,15 +318,13 @@ impl Frame {
         fault
     }
 
-    /// Takes in the merchant's own brands, once.
-    fn register(&self) {
+    /// Takes in the merchant's own brands, once. A number that was there before them is grouped as theirs.
+    fn register(&'static self) {
         if self.form.with_untracked(|form| form.own().is_empty()) {
             let own = options::own_brands(&self.vault.brands());
             if !own.is_empty() {
-                self.change(|form| {
-                    form.register(own);
-                    inputs::read(form);
-                });
+                self.form.update(|form| form.register(own));
+                self.typed(Field::Number, "");
             }
         }
     }

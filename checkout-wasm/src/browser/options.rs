@@ -64,13 +64,15 @@ pub fn own_brands(list: &JsValue) -> &'static [OwnBrand<'static>] {
         let prefixes = list("prefixes")
             .into_iter()
             .filter_map(|text| text.as_string());
+        let cvc_length = number(&brand, "cvc_length")? as u8;
         Some(OwnBrand {
             facts: Facts {
                 id: word("id")?,
                 name: word("name")?,
                 lengths: Lengths::of(&numbers("lengths")),
-                cvc_length: number(&brand, "cvc_length")? as u8,
-                cvc_label: "CVC",
+                cvc_length,
+                // What is not there is not asked for.
+                cvc_label: if cvc_length > 0 { "CVC" } else { "" },
             },
             prefixes: prefixes.map(|text| range(text.leak())).collect(),
             gaps: Lengths::of(&numbers("gaps")),

@@ -56,6 +56,7 @@ impl World {
             vault_url: "http://vault.localhost:4001".into(),
             payments_url: serve(gateway.router()).await,
             publishable_key: "pk_test_of_the_shop".into(),
+            gallery_key: Some("pk_test_of_the_gallery".into()),
             secret_key: Secret::new(gateway::SECRET_KEY),
             webhook_secrets: vec![Secret::new("whsec_older"), Secret::new(WEBHOOK_SECRET)],
         };

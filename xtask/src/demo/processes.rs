@@ -104,20 +104,22 @@ pub fn start(
             ("--webhook-loopback", ""),
         ],
     )?;
-    run(
-        "demo-site",
-        ports::SHOP,
-        &[
-            ("--database", &database(data_dir, "shop")),
-            ("--listen", &ports.address(ports::SHOP)),
-            ("--public-url", &ports.shop()),
-            ("--vault-public-url", &ports.vault()),
-            ("--payments-url", &ports.url(ports::PAYMENTS)),
-            ("--publishable-key", PUBLISHABLE_KEY),
-            ("--secret-key-file", &secret("secret_key")),
-            ("--webhook-secret-file", &secret("webhook_secret")),
-        ],
-    )?;
+    let (shop, address) = (database(data_dir, "shop"), ports.address(ports::SHOP));
+    let (public, vault, payments) = (ports.shop(), ports.vault(), ports.url(ports::PAYMENTS));
+    let (secret_key, webhook_secret) = (secret("secret_key"), secret("webhook_secret"));
+    let mut options = vec![
+        ("--database", shop.as_str()),
+        ("--listen", &address),
+        ("--public-url", &public),
+        ("--vault-public-url", &vault),
+        ("--payments-url", &payments),
+        ("--publishable-key", PUBLISHABLE_KEY),
+        ("--secret-key-file", &secret_key),
+        ("--webhook-secret-file", &webhook_secret),
+    ];
+    // Data from before there was one has none.
+    options.extend(demo.gallery_key().map(|key| ("--gallery-key", key)));
+    run("demo-site", ports::SHOP, &options)?;
     Ok(processes)
 }
 

@@ -17,6 +17,17 @@ use crate::workspace;
 /// The demo's publishable key is fixed, so that the README's snippet works word for word. It is no secret.
 pub const PUBLISHABLE_KEY: &str = "pk_test_Cardseal0Demo0Publishable0Key000Q2Mpv1";
 
+/// A card of the shop's own, without check digit and security code.
+const GALLERY_RULES: &str = r#"[[brands]]
+id = "corner_shop"
+name = "Corner Shop Card"
+prefixes = ["700700-700799"]
+lengths = [15]
+gaps = [6, 10]
+cvc_length = 0
+luhn = false
+"#;
+
 /// A provisioned demo.
 pub struct Demo {
     /// What was made for it, by the names of the `ready` line.
@@ -44,6 +55,11 @@ impl Demo {
             ready[name] = self.keys[name].clone();
         }
         ready
+    }
+
+    /// The key whose card rules the gallery shows.
+    pub fn gallery_key(&self) -> Option<&str> {
+        self.keys["gallery_key"].as_str()
     }
 
     /// The file of a secret.
@@ -157,6 +173,10 @@ fn make(data_dir: &Path, ports: Ports) -> anyhow::Result<Value> {
         loopback,
     ];
     key("pk", &fixed)?;
+    let rules = data_dir.join("gallery_rules.toml");
+    fs::write(&rules, GALLERY_RULES)?;
+    let rules = rules.display().to_string();
+    let ruled = ["--origin", shop.as_str(), "--card-rules", &rules];
     let scopes = [
         "--scope",
         "cards:write",
@@ -186,6 +206,7 @@ fn make(data_dir: &Path, ports: Ports) -> anyhow::Result<Value> {
     Ok(json!({
         "port_base": ports.base(),
         "merchant": merchant,
+        "gallery_key": key("pk", &ruled)?,
         "secret_key": key("sk", &[])?,
         "vault_key": key("rk", &scopes)?,
         "service_key": key("svc", &["--scope", "fingerprint"])?,
