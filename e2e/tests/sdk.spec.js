@@ -1,6 +1,6 @@
 /** `@cardseal/js`: what npm would pack, its types against valid and invalid samples, and the packed module in a browser. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,7 +42,8 @@ test('every code that loader and frame can answer is in the types and in the tab
   const read = (path) => readFileSync(join(e2e, '..', path), 'utf8');
   const between = (text, start, end) => text.slice(text.indexOf(start), text.indexOf(end, text.indexOf(start)));
   const all = (text, pattern) => [...text.matchAll(pattern)].map((match) => match[1]);
-  const loader = read('checkout-wasm/sdk/cardseal.js');
+  const parts = readdirSync(join(e2e, '../checkout-wasm/sdk/loader'));
+  const loader = parts.map((part) => read(`checkout-wasm/sdk/loader/${part}`)).join('');
   const answered = [
     ...all(between(loader, 'const MESSAGES', '};'), /^ +(\w+):/gm),
     ...all(loader, /failure\("\w+", "(\w+)"/g),

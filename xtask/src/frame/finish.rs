@@ -52,8 +52,7 @@ pub fn finish(root: &Path, stage: &Path, tools_dir: &Path, npm: &Npm, inputs: &s
     let payments = npm.minify("js", &payments)?.into_bytes();
     let file = format!("assets/payments-{}.js", short_hash(&payments));
     let payments = Built::new("payments", file, payments)?;
-    let loader = read(&root.join("checkout-wasm/sdk/cardseal.js"))?;
-    let loader = name_payments(&loader, &payments)?;
+    let loader = name_payments(&scripts::loader(root)?, &payments)?;
     let loader = npm.minify("js", &loader)?.into_bytes();
     let version = format!("{}-{}", env!("CARGO_PKG_VERSION"), short_hash(&loader));
     let loader = Built::new("loader", format!("cardseal-{version}.js"), loader)?;

@@ -1,8 +1,7 @@
 //! Scripts out of several files: the path without WebAssembly, of `checkout-wasm/plain/` and the tables that the Rust wrote;
-//! and the front of every document that has a channel, of `checkout-wasm/src/browser/`.
+//! the front of every document that has a channel, of `checkout-wasm/src/browser/`; and the loader, of `checkout-wasm/sdk/`.
 //!
-//! Each file becomes a closure that gives what it exports. A bundler would do the same, but the frame must build
-//! without npm.
+//! The files of a script share one scope. A bundler would do the same, but the frame must build without npm.
 
 use std::fs;
 use std::path::Path;
@@ -25,6 +24,17 @@ pub const FRONT: [&str; 6] = [
     "front.js",
 ];
 
+/// Those of the loader, each after those that it imports from. Constants at the head of a scope are inlined, so they are first.
+const LOADER: [&str; 7] = [
+    "loader/limits.js",
+    "loader/page.js",
+    "loader/paying.js",
+    "loader/mount.js",
+    "loader/elements.js",
+    "loader/cardseal-card.js",
+    "cardseal.js",
+];
+
 /// What it may weigh, brotli.
 pub const BUDGET: usize = 15_000;
 
@@ -38,13 +48,22 @@ pub fn front(root: &Path, npm: &Npm, constants: &str, files: &[&str]) -> Result<
     Ok(npm.minify("js", &script)?.trim().to_owned())
 }
 
+/// The loader, not minified yet. It leaves no name on the merchant's page but those that it means to.
+///
+/// # Errors
+/// A file is missing or has an import or export of a form that is not understood.
+pub fn loader(root: &Path) -> Result<String> {
+    let files = joined(&root.join("checkout-wasm/sdk"), &LOADER)?;
+    Ok(format!("(() => {{\n\"use strict\";\n{files}}})();\n"))
+}
+
 /// The script of the path without WebAssembly, named by its hash.
 ///
 /// # Errors
 /// A file is missing or has an import or export of a form that is not understood; or it is over its budget.
 pub fn plain(root: &Path, npm: &Npm, tables: &str) -> Result<Built> {
     let files = joined(&root.join("checkout-wasm/plain"), &PLAIN)?;
-    let script = format!("const TABLES = {tables};\n{files}");
+    let script = format!("(() => {{\nconst TABLES = {tables};\n{files}}})();\n");
     let content = npm.minify("js", &script)?.into_bytes();
     let file = format!("assets/plain-{}.js", super::manifest::short_hash(&content));
     let built = Built::new("plain", file, content)?;
@@ -56,20 +75,20 @@ pub fn plain(root: &Path, npm: &Npm, tables: &str) -> Result<Built> {
     Ok(built)
 }
 
+/// One scope of several files: what one exports is a name that the others have, so a name stands for one thing in all of them.
 fn joined(folder: &Path, files: &[&str]) -> Result<String> {
     let mut script = String::new();
     for file in files {
         let path = folder.join(file);
         let source =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        script += &closure(&source).with_context(|| format!("joining {file}"))?;
+        script += &part(&source).with_context(|| format!("joining {file}"))?;
     }
     Ok(script)
 }
 
-/// A module as a closure: its imports are names around it, its exports what it gives.
-fn closure(source: &str) -> Result<String> {
-    let mut exports = vec![];
+/// A module without its imports and exports.
+fn part(source: &str) -> Result<String> {
     let mut body = String::new();
     let mut is_import = false;
     for line in source.lines() {
@@ -78,30 +97,21 @@ fn closure(source: &str) -> Result<String> {
             is_import = !line.ends_with(';');
             continue;
         }
-        let Some(declaration) = line.strip_prefix("export ") else {
-            body += line;
-            body.push('\n');
-            continue;
+        let line = match line.strip_prefix("export ") {
+            Some(declaration) if is_declaration(declaration) => declaration,
+            Some(_) => bail!("not an export that can be joined: {line}"),
+            None => line,
         };
-        exports.push(name(declaration)?);
-        body += declaration;
+        body += line;
         body.push('\n');
     }
-    Ok(format!(
-        "const {{ {0} }} = (() => {{\n{body}return {{ {0} }};\n}})();\n",
-        exports.join(", ")
-    ))
+    Ok(body)
 }
 
-/// The name that a declaration gives.
-fn name(declaration: &str) -> Result<&str> {
-    let rest = ["const ", "class ", "function ", "async function "]
-        .into_iter()
-        .find_map(|keyword| declaration.strip_prefix(keyword));
-    match rest.and_then(|rest| rest.split([' ', '(']).next()) {
-        Some(name) => Ok(name),
-        None => bail!("not an export that can be joined: {declaration}"),
-    }
+fn is_declaration(line: &str) -> bool {
+    ["const ", "class ", "function ", "async function "]
+        .iter()
+        .any(|keyword| line.starts_with(keyword))
 }
 
 #[cfg(test)]
@@ -109,12 +119,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_becomes_a_closure() {
+    fn imports_and_exports_go() {
         let source = "import {\n  a,\n  b,\n} from \"./x.js\";\nexport const one = a;\nconst two = b;\nexport function go() {}\n";
         assert_eq!(
-            closure(source).expect("a closure"),
-            "const { one, go } = (() => {\nconst one = a;\nconst two = b;\nfunction go() {}\nreturn { one, go };\n})();\n"
+            part(source).expect("a part"),
+            "const one = a;\nconst two = b;\nfunction go() {}\n"
         );
-        assert!(closure("export { one };\n").is_err());
+        assert!(part("export { one };\n").is_err());
     }
 }
