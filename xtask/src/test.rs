@@ -47,7 +47,10 @@ pub fn run() -> anyhow::Result<Outcome> {
             "run `cargo xtask frame --features`: {}",
             stale.join("; ")
         ),
-        None => skipped.push("what the frame weighs: install nodejs npm".to_owned()),
+        None => skipped.push(
+            "what the frame weighs: install nodejs npm, or the compiler that the tables name"
+                .to_owned(),
+        ),
     }
 
     steps::step("3/7", "clippy, warnings denied");
