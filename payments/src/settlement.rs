@@ -146,7 +146,7 @@ fn settle(
             // A test card's money may be there before the bank pays it.
             tx.execute(
                 "update balance_transactions set settlement = $3,
-                     available_on = case when available_on <= created_ms / 1000 then available_on else $2 end
+                     available_on = case when type = 'charge' and available_on <= created_ms / 1000 then available_on else $2 end
                  where id = $1",
                 params![&moved.id, available, format!("{acquirer}/{}", date(day))],
             )?;
