@@ -8,6 +8,7 @@ mod orders;
 mod orphans;
 mod pages;
 mod pay;
+mod schema;
 mod webhooks;
 
 use std::path::PathBuf;
