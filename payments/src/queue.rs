@@ -206,7 +206,7 @@ async fn leased_for(app: App, leased: Leased) -> String {
     };
     let done: Result<(), Error> = tokio::select! { done = work => done, never = renew => never };
     if let Err(error) = done {
-        tracing::error!(confirmation = leased.id, %error, "a queued confirmation");
+        tracing::error!(id = leased.id, %error, "a queued confirmation");
     }
     leased.id
 }
@@ -229,7 +229,7 @@ async fn work_on(app: &App, leased: &Leased) -> Result<(), Error> {
     let is_late = app.clock.now() - accepted_at >= GIVE_UP;
     let over = error.as_ref().and_then(|error| Over::of(error, is_late));
     if let (Some(error), None) = (&error, &over) {
-        tracing::warn!(confirmation = leased.id, %error, "a queued confirmation waits");
+        tracing::warn!(id = leased.id, %error, "a queued confirmation waits");
     }
     conclude(app, &wanted, leased.attempts, over).await
 }

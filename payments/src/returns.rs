@@ -103,7 +103,7 @@ async fn take(app: &App, acquirer: &Acquirer, returned: ReturnedRefund) -> Resul
         let charge = Charge::find(tx, &owner, &charge)?;
         let charge = charge.ok_or(Error::Internal("a refund's charge is gone"))?;
         ledger::return_refund(tx, &charge, &id, amount, now_ms)?;
-        tracing::warn!(refund = id, acquirer = name, "a refund came back");
+        tracing::warn!(id, acquirer = name, "a refund came back");
         refunds::emit(tx, &owner, "refund.failed", &id, &Origin::default(), now_ms)?;
         Ok(true)
     };

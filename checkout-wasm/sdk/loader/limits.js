@@ -1,4 +1,4 @@
-/** How long, how high, how often. */
+/** The loader's numbers: its protocol, how long it waits, how high a form may be, how often it asks. */
 export const PROTOCOL = 1;
 /** From the frame's `load` to a handshake; then the vault is asked why there was none. */
 export const HELLO_AFTER_LOAD_MS = 2500;

@@ -1,6 +1,7 @@
 //! What a definite answer to an operation changes: operation, charge, intent or refund, ledger and events, in one
 //! transaction, once.
 
+use serde_json::Value;
 use store::{Tx, params};
 
 use super::{Operation, kind_name};
@@ -177,26 +178,17 @@ impl<'a> Step<'a, '_> {
         if kind == "charge.refunded" {
             object["refunds"] = refunds::list_of(self.tx, &self.charge.id)?;
         }
-        events::emit(
-            self.tx,
-            &self.operation.owner,
-            kind,
-            object,
-            &self.operation.origin,
-            self.now_ms,
-        )
+        self.emit(kind, object)
     }
 
     fn emit_intent(&mut self, kind: &str) -> Result<(), Error> {
         let intent = Intent::load(self.tx, &self.operation.owner, &self.operation.intent)?;
         let object = intent.object(self.seal);
-        events::emit(
-            self.tx,
-            &self.operation.owner,
-            kind,
-            object,
-            &self.operation.origin,
-            self.now_ms,
-        )
+        self.emit(kind, object)
+    }
+
+    fn emit(&mut self, kind: &str, object: Value) -> Result<(), Error> {
+        let Operation { owner, origin, .. } = self.operation;
+        events::emit(self.tx, owner, kind, object, origin, self.now_ms)
     }
 }
